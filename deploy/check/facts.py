@@ -147,8 +147,17 @@ def operation_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -
     return _task(registry.name, registry.operations, kind, payload)
 
 
-def timer_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -> Task:
-    return _task(registry.name, registry.internal, kind, payload)
+def timer_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -> Task | None:
+    """None: it only reminds people."""
+    return None if only_reminds(registry, kind) else _task(registry.name, registry.internal, kind, payload)
+
+
+def only_reminds(registry: HandlerRegistry, kind: str) -> bool:
+    """Of a timer's message."""
+    try:
+        return bool(getattr(registry.internal[kind], "reminds", False))
+    except LookupError:
+        return False  # of a newer build, perhaps
 
 
 def _task(service: str, kinds: TypeRegistry, kind: str, payload: bytes | str) -> Task:

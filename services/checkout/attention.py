@@ -17,8 +17,14 @@ _FAILED = '$.lines[*] ? (@.delivery == "failed" && !(@.refunded_whole == true))'
 _FAILED_EXTRA = '$.extras[*] ? (@.delivery == "failed")'
 _FIRST = "jsonb_path_query_first(data, '{}.trouble')"
 _TROUBLES = f"coalesce({_FIRST.format(_FAILED)}, {_FIRST.format(_FAILED_EXTRA)})"
+_SINCE = f"""
+    select min((s.value #>> array[]::text[])::timestamptz) from (
+        select jsonb_path_query(data, '{_FAILED}.trouble_since') union all
+        select jsonb_path_query(data, '{_FAILED_EXTRA}.trouble_since')
+    ) s (value)
+"""
 _TROUBLED = f"""
-    select number, changed_at as since, status, {_TROUBLES} #>> array[]::text[] as trouble
+    select number, coalesce(({_SINCE}), changed_at) as since, status, {_TROUBLES} #>> array[]::text[] as trouble
     from orders where status = '{S.FAILED}' or (status = '{S.PROCESSING}' and (
         jsonb_path_exists(data, '{_FAILED}') or jsonb_path_exists(data, '{_FAILED_EXTRA}')
         or changed_at < clock_timestamp() - interval '{UNATTENDED}'))

@@ -6,6 +6,7 @@ from shared.contracts.delivery_work import (
     AttachDelivery,
     DeliveryNoted,
     DeliveryResent,
+    DeliveryWaitsForStaff,
     GrantAgainDelivery,
     HoldDelivery,
     ItemReturned,
@@ -33,4 +34,4 @@ STAFF_ROUTES = (
 )
 
 STAFF_COMMANDS = (*(command for _, _, command in STAFF_ROUTES), SetStock, AdjustStock)
-STAFF_FACTS = (DeliveryNoted, DeliveryResent, ItemReturned, StockLow)
+STAFF_FACTS = (DeliveryNoted, DeliveryResent, DeliveryWaitsForStaff, ItemReturned, StockLow)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from shared.contracts.checkout import ORDERS
 from shared.contracts.fulfillment import COMMANDS, EVENTS, Execution
 from shared.contracts.payments import RefundPayment
 from shared.contracts.values import (
@@ -196,3 +197,32 @@ class ItemReturned(Event, type="item.returned", topic=EVENTS):
     """Nothing of it is left with the customer."""
     resaleable: bool
     reason: Short
+
+
+class DeliveryWaitsForStaff(Event, type="delivery.waits_for_staff", topic=EVENTS):
+    """Something of an order goes no further until staff act: told for all of it together, again and again while it
+    waits, ever more rarely. At its beginning only where no other fact says so."""
+
+    what: Line
+    """`Printable maps and 2 more`."""
+    text: Text
+    """What each waits for, and for how long."""
+    since: AwareDatetime
+    """Of what has waited longest."""
+    again: bool = False
+    """Staff were told before."""
+    access_left: bool = False
+    """Access could not be revoked: the order may be closed."""
+
+
+class OrderWaitsForStaff(Event, type="order.waits_for_staff", topic=ORDERS):
+    """Deliveries of the order go no further until staff act. Told for all of them together, and again, ever more
+    rarely, while they wait."""
+
+    what: Line
+    """`Printable maps and 2 more`."""
+    text: Text
+    """What each waits for, and for how long."""
+    since: AwareDatetime
+    again: bool = False
+    """Staff were told before."""

@@ -86,6 +86,8 @@ class OutsideWait:
     since: datetime
     tries: int = 1
     calling: bool = False
+    for_staff: bool = False
+    """Staff can end the wait: the server is offline, not the player."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Item:
     """Units that were sold and not put back, though refunded or returned."""
     files: tuple[AttachedFile, ...] = ()
     """What staff gave the customer in addition, as downloads."""
+    waits_since: datetime | None = None
+    """Since when it waits for staff, if it does (`staff_waits.py`)."""
 
     @property
     def about(self) -> str:
@@ -255,6 +259,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Reminder:
+    """When staff hear again of what waits for them."""
+
+    due: datetime
+    times: int = 0
+    """How often they have."""
+    is_late: bool = False
+    """It was due while the service was down, and has been put off once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Everything that fulfillment does for one order. Key: the order id."""
 
@@ -269,6 +284,10 @@ class Delivery:
     """The order's, as the customer reads it; empty in deliveries of earlier builds."""
     held: bool = False
     """Nothing is delivered until staff release it."""
+    held_since: datetime | None = None
+    """Since when it is paid and held."""
+    reminder: Reminder | None = None
+    """While something of it waits for staff."""
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.contracts import delivery_work
-from shared.contracts.examples.order import LINK
+from shared.contracts.examples.order import LINK, PAID
 from shared.core import Message
 
 EXAMPLES: tuple[Message, ...] = (
@@ -32,5 +32,11 @@ EXAMPLES: tuple[Message, ...] = (
     delivery_work.ParcelDelivered(parcel="1", reason="Royal Mail: left with a neighbour."),
     delivery_work.DeliveryNoted(action="marked_delivered", items=("2",), text="Met Ada at the fair."),
     delivery_work.DeliveryResent(items=(delivery_work.ResentItem(item="2", instructions=LINK),)),
+    delivery_work.DeliveryWaitsForStaff(
+        what="Printable maps", text="Printable maps, for 3 days: Draw the map.", since=PAID, again=True
+    ),
     delivery_work.ItemReturned(item="1", quantity=1, returned=1, whole=False, resaleable=True, reason="Unread."),
+    delivery_work.OrderWaitsForStaff(
+        what="Printable maps", text="Printable maps, for 3 days: Draw the map.", since=PAID, again=True
+    ),
 )
