@@ -27,7 +27,7 @@ from services.fulfillment.gateways.clear_codes import (
     take_also_clear,
 )
 from services.fulfillment.gateways.code_claims import CodeClaims
-from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
+from services.fulfillment.gateways.code_vault import LOST_KEY, CodeVault
 from services.fulfillment.gateways.low_marks import MARK, TOLD, LowMarks
 from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
 from shared.shell.sealer import CannotOpen
@@ -147,9 +147,7 @@ class Codes:
                 await self._vault.unlock(connection)
                 return await self._perform(connection, operation, key)
         except CannotOpen as trouble:
-            return OperatorFault(
-                f"A code cannot be read: {trouble}. Put the key that sealed it among {DATA_KEYS} again."
-            )
+            return OperatorFault(f"A code cannot be read: {trouble}. {LOST_KEY}")
         except sa.exc.IntegrityError:
             return Retry("Another call took codes for the same item at the same time.", after=0.05)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
