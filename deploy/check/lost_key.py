@@ -7,7 +7,7 @@ them; those that were free come back with their files.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -30,8 +30,8 @@ class NothingLost(Exception):
 class Forgotten:
     removed: Mapping[str, int] = field(default_factory=dict)
     """Free codes, by pool."""
-    pools: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """By order and item: of codes that were taken."""
+    pools: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
+    """By order and item: of codes that were taken, with the key of no pool where staff typed some."""
 
 
 async def forget_lost_key(engine: AsyncEngine, vault: CodeVault) -> Forgotten:
@@ -42,7 +42,9 @@ async def forget_lost_key(engine: AsyncEngine, vault: CodeVault) -> Forgotten:
         except CannotOpen:
             await connection.execute(_LOCK)
             await connection.execute(_FORGET)
-            taken = {(row.order_key, row.item): row.key for row in await connection.execute(_TAKEN)}
+            taken: dict[tuple[str, str], set[str]] = {}
+            for row in await connection.execute(_TAKEN):
+                taken.setdefault((row.order_key, row.item), set()).add(row.key)
             removed = Counter(row.key for row in await connection.execute(_REMOVE) if row.free)
             await vault.unlock(connection)
             return Forgotten(dict(removed), taken)

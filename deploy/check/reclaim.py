@@ -108,8 +108,8 @@ async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault, *, 
         if forget_key:
             forgotten = await forget_lost_key(engine, vault)
             for one in told:
-                if pool := forgotten.pools.get((one.order, one.item)):
-                    added.setdefault(one.code, {pool})
+                if pools := forgotten.pools.get((one.order, one.item)):
+                    added.setdefault(one.code, set()).update(pools)
         for start in range(0, len(told), CHUNK):
             async with engine.begin() as connection:
                 await vault.unlock(connection)

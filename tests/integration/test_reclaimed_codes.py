@@ -69,7 +69,7 @@ async def test_a_data_key_that_is_lost_for_good_is_forgotten_and_no_code_goes_to
 
     forgotten = await forget_lost_key(engine, vault)
     async with engine.begin() as connection:
-        await mark_told(connection, vault, [Told("o-1", "1", 1, "A")], {"A": {forgotten.pools["o-1", "1"]}})
+        await mark_told(connection, vault, [Told("o-1", "1", 1, "A")], {"A": forgotten.pools["o-1", "1"]})
 
     assert forgotten.removed == {POOL: 2}
     result = await CodeImport(engine, vault).run(POOL, b"A\nB\nC\n")
