@@ -52,6 +52,11 @@ SECRETS = (
     Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
     Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
 )
+FILES = (
+    Command("put", "files:put", "Upload a file that products name, or replace it."),
+    Command("list", "files:listing", "List a store's files, without those of single orders."),
+    Command("remove", "files:remove", "Remove a file: links to it say that it is gone."),
+)
 SERVERS = (
     Command("set", "game_servers:put", "Set how a game server is reached; it is tested at once."),
     Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
@@ -76,11 +81,13 @@ SETTLE = (
 DELIVERY = (
     Command("mark-delivered", "deliveries:mark_delivered", "Mark items, or all that is open, as delivered by hand."),
     Command("resend", "deliveries:resend", "Send again what was delivered, with new links."),
+    Command("renew", "deliveries:renew", "Send the customer new links to an item's downloads."),
     Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
     Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
-    Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
+    Command("attach", "deliveries:attach", "Give the customer a link, a file or a text with an item."),
     Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
     Command("release", "deliveries:release", "Deliver an order that was held for verification."),
+    Command("start", "deliveries:start", "Deliver a paid order whose store starts each by hand."),
     Command("return", "deliveries:returned", "Record that items came back; put them in stock, refund."),
     Command("parcel-delivered", "deliveries:parcel_delivered", "Record that a parcel has reached the customer."),
 )
@@ -89,6 +96,12 @@ STOCK = (
     Command("set", "stock:set_units", "Say how many units are on hand, as counted."),
     Command("adjust", "stock:adjust", "Add units that were found, or take away lost ones."),
     Command("history", "stock:history", "Show how a SKU's stock has changed, by whom and why."),
+)
+STORES = (
+    Command("list", "stores:listing", "List all stores."),
+    Command("show", "stores:show", "Show a store's settings, by default ones too."),
+    Command("set", "stores:put", "Change settings of a store: all that are named, or none."),
+    Command("history", "stores:history", "Show how a store's settings changed, and by whom."),
 )
 
 EMBEDDED = (
@@ -136,8 +149,10 @@ OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
+    Group("stores", "Settings of stores, and their history.", STORES),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
+    Group("files", "Upload what customers download.", FILES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),

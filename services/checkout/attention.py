@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.checkout.domain.delivery import TO_COMPLETE
 from shared.contracts.values import OrderStatus as S
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
@@ -19,8 +20,14 @@ _FAILED = '$.lines[*] ? (@.delivery == "failed" && !(@.refunded_whole == true))'
 _FAILED_EXTRA = '$.extras[*] ? (@.delivery == "failed")'
 _FIRST = "jsonb_path_query_first(data, '{}.trouble')"
 _TROUBLES = f"coalesce({_FIRST.format(_FAILED)}, {_FIRST.format(_FAILED_EXTRA)})"
+_SINCE = f"""
+    select min((s.value #>> array[]::text[])::timestamptz) from (
+        select jsonb_path_query(data, '{_FAILED}.trouble_since') union all
+        select jsonb_path_query(data, '{_FAILED_EXTRA}.trouble_since')
+    ) s (value)
+"""
 _TROUBLED = f"""
-    select number, changed_at as since, status, {_TROUBLES} #>> array[]::text[] as trouble
+    select number, coalesce(({_SINCE}), changed_at) as since, status, {_TROUBLES} #>> array[]::text[] as trouble
     from orders where status = '{S.FAILED}' or (status = '{S.PROCESSING}' and (
         jsonb_path_exists(data, '{_FAILED}') or jsonb_path_exists(data, '{_FAILED_EXTRA}')
         or changed_at < clock_timestamp() - interval '{UNATTENDED}'))
@@ -55,4 +62,24 @@ def _refused_return(row: Any) -> Attention:
     return Attention("refused refund of a return", row.number, row.since, reason, f"orderbus refund {row.number}")
 
 
-ATTENTION = {"unfinished orders": troubled_orders, "refused refunds of returns": refused_returns}
+_TO_COMPLETE = f"""
+    select number, changed_at as since from orders
+    where status = '{S.PROCESSING}' and data ->> 'message' = '{TO_COMPLETE}'
+"""
+
+
+async def orders_to_complete(connection: AsyncConnection) -> list[Attention]:
+    """Everything of them is delivered, and their store completes each by hand."""
+    return await oldest(connection, _TO_COMPLETE, _to_complete)
+
+
+def _to_complete(row: Any) -> Attention:
+    command = f"orderbus complete {row.number}"
+    return Attention("order to complete", row.number, row.since, "Everything of it is delivered", command, routine=True)
+
+
+ATTENTION = {
+    "unfinished orders": troubled_orders,
+    "refused refunds of returns": refused_returns,
+    "orders to complete": orders_to_complete,
+}

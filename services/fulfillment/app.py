@@ -10,6 +10,7 @@ from services.fulfillment.access import access
 from services.fulfillment.attention import ATTENTION
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
+from services.fulfillment.domain.file_operations import SignFile
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
     CountCodes,
@@ -28,6 +29,7 @@ from services.fulfillment.gateways.code_claims import ForgettingClaims
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
+from services.fulfillment.gateways.files.choice import files_of
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
@@ -36,6 +38,7 @@ from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import storage
+from services.fulfillment.uploads import Uploads
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
@@ -127,12 +130,18 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         gateways={
             SignDownload: links,
             TakeCode: codes,
+            SignFile: links,
             **dict.fromkeys((ReturnCodes, StoreCodes, GiveCodes, CountCodes), codes),
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
             **calls.gateways,
         },
         routes=fulfillment_routes(
-            links, own.files, secrets, CodeImport(engine, vault), DownloadLog(engine), calls.routes
+            links,
+            secrets,
+            CodeImport(engine, vault),
+            Uploads(files_of(own), own.upload_bytes),
+            DownloadLog(engine),
+            calls.routes,
         ),
         upkeep=[
             secrets.seal_again,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from pathlib import Path
 
 from aiohttp import web
 from pydantic import TypeAdapter
@@ -21,12 +20,14 @@ from services.fulfillment.downloads import Downloads, add_downloads
 from services.fulfillment.game_servers import add_server_routes
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.links import Links
+from services.fulfillment.order_files import add_order_file
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.secret_routes import add_secrets
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
+from services.fulfillment.uploads import Uploads, add_file_routes
 from shared.contracts.codes import ConfigurePool, ProvideCode
 from shared.contracts.fulfillment import (
     ConfigureExtras,
@@ -68,13 +69,13 @@ POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),),
 
 def fulfillment_routes(
     links: Links,
-    files: Path | None,
     secrets: SealedSecrets,
     imports: CodeImport,
+    uploads: Uploads,
     log: DownloadLog,
     *further: Callable[[web.Application, HttpApi], None],
 ) -> Callable[[web.Application, HttpApi], None]:
-    """`files`: the folder of downloadable files, where there is one. `further` routes: of kinds of action."""
+    """`further` routes: of kinds of action."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, deliveries)
@@ -103,7 +104,9 @@ def fulfillment_routes(
         add_stock_routes(application, api, store_of)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_secrets(application, secrets)
-        add_downloads(application, Downloads(queries, store_of, links, files, log), store_of)
+        add_downloads(application, Downloads(queries, store_of, links, uploads.files, log), store_of)
+        add_file_routes(application, uploads)
+        add_order_file(application, api, uploads, queries, store_of)
         for add_further in further:
             add_further(application, api)
 
@@ -158,6 +161,7 @@ class Views:
         for item in items:
             item["waiting"] = waits.get(item["id"])
         told = {"order": key, "stage": delivery.stage, "store": delivery.store, "held": delivery.held}
+        told["to_start"] = delivery.to_start
         return json_response(told | {"items": items})
 
     async def product(self, request: web.Request) -> web.StreamResponse:

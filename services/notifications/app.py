@@ -18,7 +18,7 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
-from shared.contracts import checkout, notifications
+from shared.contracts import checkout, delivery_work, notifications
 from shared.core import Message, Ref
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Recall, Service
@@ -28,6 +28,16 @@ RECALLED = {
     SendEmail: Recall(notifications.EmailSent, sent),
     PostWebhook: Recall(notifications.WebhookDelivered, delivered),
 }
+
+FACTS = (
+    notifications.EmailSent,
+    notifications.EmailFailed,
+    notifications.EmailResent,
+    notifications.EmailSettled,
+    notifications.WebhookDelivered,
+    notifications.WebhookExhausted,
+    notifications.WebhooksReplayed,
+)
 
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
@@ -43,11 +53,12 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderPaid,
                 checkout.OrderPaymentDeclined,
                 checkout.OrderPaymentActionRequired,
+                checkout.OrderPaymentReminder,
                 checkout.OrderStrayCharge,
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
                 checkout.OrderDeliveryWaiting,
-                checkout.OrderSupplyLow,
+                *(checkout.OrderSupplyLow, delivery_work.OrderWaitsForStaff),
                 checkout.OrderDeliveryResumed,
                 checkout.OrderFailed,
                 checkout.OrderCompleted,
@@ -69,15 +80,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
             ],
         },
         emits={
-            notifications.EVENTS: [
-                notifications.EmailSent,
-                notifications.EmailFailed,
-                notifications.EmailResent,
-                notifications.EmailSettled,
-                notifications.WebhookDelivered,
-                notifications.WebhookExhausted,
-                notifications.WebhooksReplayed,
-            ],
+            notifications.EVENTS: FACTS,
             notifications.COMMANDS: TO_ITSELF,
         },
         refusal=notifications.NotificationsRefused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from shared.core.epochs import following
@@ -21,6 +21,9 @@ R = TypeVar("R")
 
 class TimerMessage(Struct):
     """Base of the messages that timers deliver."""
+
+    reminds: ClassVar[bool] = False
+    """People only are reminded by it: what it is about goes no further by itself."""
 
     def about(self) -> str:
         """What distinguishes it from others of its class that the same key waits for, as that of an operation does."""

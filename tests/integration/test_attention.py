@@ -279,6 +279,41 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
     ]
 
 
+async def test_each_order_is_listed_with_the_age_of_what_waits_whatever_else_happened_to_it(
+    engine_of: Engines,
+) -> None:
+    fulfillment, checkout = await engine_of("fulfillment"), await engine_of("checkout")
+    begun, later, now = AT.isoformat(), (AT + timedelta(days=1)).isoformat(), AT + timedelta(days=3)
+    delivery = """insert into deliveries (key, version, sequence, parcels, not_revoked, not_configured, tasks, held,
+        data, changed_at) values (:key, 1, 0, 0, :kept, :setup, :tasks, :held, cast(:data as jsonb), :at)"""
+    for key, column, status in (
+        ("o-1", "kept", "revocation_failed"),
+        ("o-2", "setup", "waiting_setup"),
+        ("o-3", "tasks", "waiting_task"),
+        ("o-4", "held", "planned"),
+    ):
+        counts = dict.fromkeys(("kept", "setup", "tasks", "held"), 0) | {column: 1}
+        waits = [f'{{"status": "{status}", "waits_since": "{since}"}}' for since in (later, begun)]
+        held = f'"held_since": "{begun}"' if column == "held" else f'"items": [{", ".join(waits)}]'
+        await execute(fulfillment, delivery, key=key, data=f"{{{held}}}", at=now, **counts)
+    old = dict.fromkeys(("kept", "setup", "held"), 0)
+    data = '{"items": [{"status": "waiting_task"}]}'
+    await execute(fulfillment, delivery, key="o-5", data=data, at=now, tasks=1, **old)
+    lines = f'{{"lines": [{{"delivery": "failed", "trouble": "HTTP 422", "trouble_since": "{begun}"}}]}}'
+    order = """insert into orders (key, version, sequence, number, status, data, changed_at) values
+        ('o-1', 1, 1, 'ORD-1', 'failed', cast(:data as jsonb), :at)"""
+    await execute(checkout, order, data=lines, at=now)
+
+    assert {(e.what, e.subject, e.since) for e in await found(fulfillment, "fulfillment")} == {
+        ("access not revoked", "o-1", AT),
+        ("not configured", "o-2", AT),
+        ("manual task", "o-3", AT),
+        ("held order", "o-4", AT),
+        ("manual task", "o-5", now),
+    }
+    assert [(e.what, e.since) for e in await found(checkout, "checkout")] == [("failed delivery", AT)]
+
+
 async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
     checkout, payments = await engine_of("checkout"), await engine_of("payments")
     order = """insert into orders (key, version, sequence, number, status, data, changed_at) values

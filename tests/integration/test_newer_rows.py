@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -16,7 +16,7 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
 from services.fulfillment.domain.operations import GrantAccess
-from services.fulfillment.downloads import delivered_download
+from services.fulfillment.downloads import WantedFile, wanted_file
 from services.fulfillment.storage import Queries, deliveries
 from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
@@ -72,6 +72,7 @@ VARIABLES |= {"recipient": "own~staff", "token": "x.y", "connection": "thing", "
 ONE_ROW = {
     "/orders/{order}",
     "/stores/{store}",
+    "/stores/{store}/settings",
     "/stores/{store}/skus/{sku}",
     "/orders/{key}/payment",
     "/orders/{key}/deliveries",
@@ -84,6 +85,8 @@ ONE_ROW = {
     "/stores/{store}/webhooks",
 }
 """Reads of what one row says."""
+FILES = "/stores/{store}/files"
+"""Is of no row."""
 
 
 @dataclass
@@ -124,7 +127,7 @@ def filled(route: Route) -> str:
 async def test_it_is_told_as_newer_and_nothing_fails(reads: Reads) -> None:
     found: dict[str, int] = {}
     for route in routes_of(reads.edge.application):
-        if route.method == "GET" and not route.path.endswith("/live"):
+        if route.method == "GET" and not route.path.endswith(("/live", FILES)):
             status, body = await reads.get(filled(route))
             found[route.path] = status
             if status == 409:
@@ -137,6 +140,7 @@ async def test_it_is_told_as_newer_and_nothing_fails(reads: Reads) -> None:
 async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
     lists = {
         "/orders": {"key": "o-1", "number": COLUMNS["number"], "store": "own", "status": "unheard", "newer": True},
+        "/stores": {"id": "own", "newer": True},
         "/stores/own/skus": {"store": "own", "sku": "thing", "newer": True},
         "/stores/own/stock": {"sku": "thing", "newer": True},
         "/stores/own/lost": {"order": "o-1", "number": COLUMNS["number"], "newer": True},
@@ -152,7 +156,7 @@ async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
         asked += 1
     assert (
         asked
-        == {"checkout": 2, "payments": 1, "fulfillment": 1, "notifications": 1}[reads.edge.shell.registry.service.name]
+        == {"checkout": 3, "payments": 1, "fulfillment": 1, "notifications": 1}[reads.edge.shell.registry.service.name]
     )
 
 
@@ -168,7 +172,8 @@ async def test_one_item_stops_no_download_of_another(new_database: NewDatabase) 
     queries = Queries(edge.engine)
     async with edge.engine.begin() as connection:
         await connection.execute(sa.insert(deliveries).values({n: row[n] for n in row if n in deliveries.c}))
-    assert delivered_download(await queries.item("o-1", "1")) == Download(file="book.pdf")
+    book = WantedFile("book.pdf", "book.pdf", timedelta(days=7))
+    assert wanted_file(await queries.item("o-1", "1"), "") == book
     assert await queries.item("o-1", "3") is None
     with pytest.raises(WrittenByNewer):
         await queries.item("o-1", "2")

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
-from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
+from shared.contracts.stores import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.values import (
     UNPAID,
     Address,
@@ -43,6 +43,10 @@ class SubmissionOverdue(TimerMessage):
 
 class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
+
+
+class PaymentReminder(TimerMessage):
+    """The customer of an unpaid order is to be reminded."""
 
 
 class ChargeState(StrEnum):
@@ -81,6 +85,7 @@ class Line:
     """Of further actions, not sent yet either."""
     access_left: bool = False
     """It was wholly refunded, and the customer keeps what was delivered."""
+    trouble_since: datetime | None = None
 
     @property
     def title(self) -> str:
@@ -118,6 +123,7 @@ class Extra:
     trouble: str = ""
     """Why it is waiting or failed."""
     further_instructions: tuple[Instructions, ...] = ()
+    trouble_since: datetime | None = None
 
     refunded_whole: ClassVar[bool] = False
     has_ended: ClassVar[bool] = False
@@ -226,6 +232,17 @@ class Order:
     """The latest requests for refunds that payments refused: their ids, and why."""
     return_refused: str = ""
     """Why the refund of what was returned was refused, until there is another refund. Staff see it."""
+    payment_methods: Mapping[str, tuple[str, ...]] | None = None
+    """Which methods of a provider can be chosen; of others all."""
+    complete_by_hand: bool = False
+    held: str | None = None
+    """Why it is held for verification."""
+    to_start: bool = False
+    """Staff have not started its delivery, as the store wants it."""
+    reminders: tuple[timedelta, ...] = ()
+    """When the customer is reminded to pay, from the submission or the first declined payment on."""
+    reminded: int = 0
+    """How many of these times have come."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]
@@ -286,6 +303,11 @@ class Order:
         return OrderStatus.REFUNDED if shown else self.status
 
     @property
+    def status_word(self) -> str | None:
+        """What the store calls what people see, if it has a word for it."""
+        return (self.store.status_words or {}).get(self.display_status)
+
+    @property
     def is_deliverable(self) -> bool:
         return self.status in DELIVERABLE
 
@@ -329,14 +351,15 @@ def fulfilment_status(lines: Sequence[Line], extras: Sequence[Extra] = (), *, de
     """The whole, from the deliveries of the products, and of what comes with them. `deliverable`: the order is paid and
     not closed."""
     products = [line for line in lines if not line.item.is_delivery_charge]
-    states = [line.delivery for line in products]
+    states = {line.delivery for line in products}
+    if states == {DeliveryStatus.REVOKED}:
+        return FulfilmentStatus.REVOKED
     kept: list[Line | Extra] = [line for line in products if not _is_gone(line)]
     kept += [extra for extra in extras if extra.delivery is not DeliveryStatus.REVOKED]
-    if states and all(state is DeliveryStatus.REVOKED for state in states):
-        return FulfilmentStatus.REVOKED
-    if deliverable and any(part.has_failed for part in kept):
+    kept_states = {part.delivery for part in kept}
+    if deliverable and DeliveryStatus.FAILED in kept_states and any(part.has_failed for part in kept):
         return FulfilmentStatus.FAILED
-    if kept and all(part.delivery is DeliveryStatus.DELIVERED for part in kept):
+    if kept_states == {DeliveryStatus.DELIVERED}:
         return FulfilmentStatus.FULFILLED
     if DeliveryStatus.DELIVERED in states:
         return FulfilmentStatus.PARTIALLY_FULFILLED

@@ -4,6 +4,8 @@ from services.fulfillment.domain import (  # noqa: F401  (they register their ha
     by_hand,
     cancellation,
     hold,
+    reminders,
+    renewal,
     reservation,
     retry,
     returns,

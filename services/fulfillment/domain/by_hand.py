@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.fulfillment.domain.attached_files import attach_file, is_of_another, send_file
 from services.fulfillment.domain.cancellation import revoke_item
 from services.fulfillment.domain.change import DeliveryChange, name_of
 from services.fulfillment.domain.delivery import (
@@ -42,9 +43,9 @@ NOTHING_REVOKED = Refused("nothing_revoked", "Staff have revoked nothing of the 
 MOST_ATTACHED = 20
 
 
-def _wrong_stage(delivery: Delivery) -> Refused | None:
+def wrong_stage(delivery: Delivery) -> Refused | None:
     if delivery.stage is Stage.PAID:
-        return Refused("held", "The order is held for verification. Release it first.") if delivery.held else None
+        return delivery.waits_for_staff
     if delivery.stage is Stage.PLACED:
         return Refused("not_paid", "The order is not paid yet.")
     return Refused("order_cancelled", "The order is cancelled.")
@@ -59,7 +60,7 @@ def _note(change: DeliveryChange, action: StaffAction, items: list[Item], reason
 
 @deliveries.on(MarkDeliveredDelivery, locks=queues)
 def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _marking_problem, NOTHING_OPEN)
     if isinstance(items, Refused):
         return items
@@ -116,7 +117,7 @@ def _marking_problem(item: Item) -> Problem | None:
 
 @deliveries.on(ResendDelivery)
 def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _resending_problem, NOTHING_DELIVERED)
     if isinstance(items, Refused):
         return items
@@ -124,6 +125,8 @@ def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Dec
     _note(change, "resent", items, command.reason)
     for item in items:
         kind_of(item).resend(change, item)
+        for file in item.files:
+            send_file(change, item, file)
     return change.decision()
 
 
@@ -136,10 +139,16 @@ def _resending_problem(item: Item) -> Problem | None:
 @deliveries.on(AttachDelivery)
 def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> Decision[Delivery] | Refused:
     item = delivery.find(command.item)
-    wrong = _wrong_stage(delivery) or _attaching_refusal(item, command)
+    wrong = attaching_refusal(delivery, command, context.key)
     if wrong or item is None:
         return wrong or Refused("unknown_item", f"The order has no item {command.item}.")
     change = DeliveryChange(delivery, context)
+    if command.file:
+        _note(change, "attached", [item], command.reason)
+        item = attach_file(change, item, command)
+        if command.notify:
+            send_file(change, item, item.files[-1])
+        return change.decision()
     given = Instructions(kind="manual", link=command.link, note=command.note or None)
     _note(change, "attached", [item], command.reason)
     change.update_item(item, attached=(*item.attached, given))
@@ -149,15 +158,26 @@ def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> D
     return change.decision()
 
 
-def _attaching_refusal(item: Item | None, command: AttachDelivery) -> Refused | None:
+def attaching_refusal(delivery: Delivery, command: AttachDelivery, order: str) -> Refused | None:
+    item = delivery.find(command.item)
+    if wrong := wrong_stage(delivery):
+        return wrong
     if item is None:
         return Refused("unknown_item", f"The order has no item {command.item}.")
     if item.status in CANCELLED:
         return Refused("item_revoked", f"Item {item.id} was refunded or revoked.")
-    if not (command.link or command.note.strip()):
-        return Refused("nothing_to_attach", "Give a link, a note, or both.")
-    if len(item.attached) >= MOST_ATTACHED:
+    if len(item.attached) + len(item.files) >= MOST_ATTACHED:
         return Refused("too_many", f"An item has at most {MOST_ATTACHED} attachments.")
+    return _content_refusal(command, order)
+
+
+def _content_refusal(command: AttachDelivery, order: str) -> Refused | None:
+    if command.file and command.link:
+        return Refused("link_and_file", "Give a link or a file: each is attached by a command of its own.")
+    if command.file and is_of_another(command.file, order):
+        return Refused("wrong_file", "This file is another order's, or no name of a file.")
+    if not (command.file or command.link or command.note.strip()):
+        return Refused("nothing_to_attach", "Give a link, a file, a note, or a note with either.")
     return None
 
 
@@ -166,7 +186,7 @@ def _attaching_refusal(item: Item | None, command: AttachDelivery) -> Refused | 
 
 @deliveries.on(RevokeDelivery, locks=queues)
 def revoked_by_staff(delivery: Delivery, command: RevokeDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _revoking_problem, NOTHING_TO_REVOKE)
     if isinstance(items, Refused):
         return items
@@ -198,7 +218,7 @@ def _former(item: Item) -> tuple[Parcel, ...]:
 @deliveries.on(GrantAgainDelivery, locks=stock_and_queues)
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
 
     def problem_of(item: Item) -> Problem | None:
         return _granting_problem(item) or _returned_problem(delivery, item)

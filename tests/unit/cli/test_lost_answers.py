@@ -41,19 +41,29 @@ KEYED = {
     ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
-    *("delivery attach", "delivery hold", "delivery release", "delivery return", "delivery parcel-delivered"),
+    "stores set",
+    *(
+        "delivery renew",
+        "delivery attach",
+        "delivery hold",
+        "delivery release",
+        "delivery start",
+        "delivery return",
+        "delivery parcel-delivered",
+    ),
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
     *("reclaim-codes", "republish", "restore", "migrate", "secrets set", "secrets remove", "discord configure"),
     *("servers set", "servers test"),
-    "codes import",
+    *("codes import", "files put", "files remove"),
 }
 """What they name is changed once, however often they are repeated."""
 READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
-    *("secrets list", "servers list", "discord test", "stock list", "stock history"),
+    *("secrets list", "servers list", "files list", "discord test", "stock list", "stock history"),
+    *("stores list", "stores show", "stores history"),
 }
 
 
