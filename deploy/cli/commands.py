@@ -55,7 +55,7 @@ SECRETS = (
 FILES = (
     Command("put", "files:put", "Upload a file that products name, or replace it."),
     Command("list", "files:listing", "List a store's files, without those of single orders."),
-    Command("remove", "files:remove", "Remove a file. Links to it say that it is no longer available."),
+    Command("remove", "files:remove", "Remove a file: links to it say that it is gone."),
 )
 SERVERS = (
     Command("set", "game_servers:put", "Set how a game server is reached; it is tested at once."),
@@ -84,9 +84,10 @@ DELIVERY = (
     Command("renew", "deliveries:renew", "Send the customer new links to an item's downloads."),
     Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
     Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
-    Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
+    Command("attach", "deliveries:attach", "Give the customer a link, a file or a text with an item."),
     Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
     Command("release", "deliveries:release", "Deliver an order that was held for verification."),
+    Command("start", "deliveries:start", "Deliver a paid order whose store starts each by hand."),
     Command("return", "deliveries:returned", "Record that items came back; put them in stock, refund."),
     Command("parcel-delivered", "deliveries:parcel_delivered", "Record that a parcel has reached the customer."),
 )
@@ -95,6 +96,12 @@ STOCK = (
     Command("set", "stock:set_units", "Say how many units are on hand, as counted."),
     Command("adjust", "stock:adjust", "Add units that were found, or take away lost ones."),
     Command("history", "stock:history", "Show how a SKU's stock has changed, by whom and why."),
+)
+STORES = (
+    Command("list", "stores:listing", "List all stores."),
+    Command("show", "stores:show", "Show a store's settings, by default ones too."),
+    Command("set", "stores:put", "Change settings of a store: all that are named, or none."),
+    Command("history", "stores:history", "Show how a store's settings changed, and by whom."),
 )
 
 EMBEDDED = (
@@ -142,6 +149,7 @@ OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
+    Group("stores", "Settings of stores, and their history.", STORES),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
     Group("files", "Upload what customers download.", FILES),

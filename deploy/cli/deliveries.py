@@ -188,6 +188,19 @@ async def release(
 
 
 @on_event_loop
+async def start(
+    number: Number,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="For the order's timeline.")] = "",
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver a paid order whose store starts each by hand."""
+    command = OrderCommand("fulfillment", "start", number, "its delivery was started", idempotency_key)
+    await submit(command, {"reason": reason}, data, as_json)
+
+
+@on_event_loop
 async def returned(
     number: Number,
     reason: Reason,

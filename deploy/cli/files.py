@@ -73,7 +73,7 @@ async def remove(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a file. Links to it say that it is no longer available."""
+    """Remove a file: links to it say that it is gone."""
     async with api_client(data) as api:
         try:
             await api.command("fulfillment", _path(store, name), method="DELETE")

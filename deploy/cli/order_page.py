@@ -38,7 +38,8 @@ def lines(order: Body) -> list[str]:
 def _head(order: Body) -> list[str]:
     customer = order.get("customer") or {}
     currency = order["currency"]
-    shown = f"{order['status']}, shown as {order['display_status']}" if order.get("display_status") else order["status"]
+    also = order.get("status_word") or order.get("display_status")
+    shown = f"{order['status']}, shown as {also}" if also else order["status"]
     head = [
         f"{order['number']}  {shown}  (payment {order['payment_status']}, delivery {order['fulfilment_status']})",
         f"  id        {order['key']}, store {order['store']}, created {day_and_clock(order['created_at'])}",
@@ -50,7 +51,10 @@ def _head(order: Body) -> list[str]:
             f"charged {money(order['purchased'], currency)}, refunded {money(order['refunded'], currency)}"
         )
     if (order.get("deliveries") or {}).get("held"):
-        head.append("  held      nothing is delivered until it is released: orderbus delivery release")
+        why = f" ({order['held']})" if order.get("held") else ""
+        head.append(f"  held      nothing is delivered until it is released: orderbus delivery release{why}")
+    if (order.get("deliveries") or {}).get("to_start"):
+        head.append("  waits     nothing is delivered until it is started: orderbus delivery start")
     if order.get("message"):
         head.append(f"  message   {order['message']}")
     if order.get("pay_url"):

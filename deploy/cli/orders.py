@@ -68,7 +68,7 @@ def _cells(order: dict[str, Any]) -> list[object]:
     items = ", ".join(f"{item['quantity']} × {item['sku']}" for item in order.get("items") or ())
     return [
         order["number"],
-        order["status"],
+        order.get("status_word") or order["status"],
         order["payment_status"],
         order["fulfilment_status"],
         console.money(order["purchased"], order["currency"]),

@@ -18,7 +18,7 @@ from deploy.simulation.typed_codes import TypedCodes
 from deploy.simulation.warehouse import Warehouse
 from deploy.simulation.world import World
 from services.payments.domain.owed import Obligation, ObligationStatus
-from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder
 from shared.contracts.codes import AddCodes, ConfigurePool
 from shared.contracts.connections import ConfigureDiscord
 from shared.contracts.fulfillment import (
@@ -43,6 +43,7 @@ from shared.contracts.storefront import (
     PaymentChoice,
     SubmittedItem,
 )
+from shared.contracts.stores import ConfigureStore, DefineSku
 from shared.contracts.values import UNFINISHED, UNPAID, Address, Customer
 from shared.core import Command
 from shared.shell.ports.bus import BusRecord

@@ -15,7 +15,18 @@ from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
-from shared.contracts import checkout, codes, delivery_work, fulfillment, notifications, payments, stock, storefront
+from shared.contracts import (
+    checkout,
+    codes,
+    delivery_work,
+    fulfillment,
+    notifications,
+    payments,
+    stock,
+    store_settings,
+    storefront,
+    stores,
+)
 from shared.core import Message, Topic
 from shared.shell.service import Invariants, Service
 
@@ -27,8 +38,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         storefront.CheckoutAbandoned,
     ),
     checkout.COMMANDS: (
-        checkout.ConfigureStore,
-        checkout.DefineSku,
+        stores.ConfigureStore,
+        store_settings.ChangeStore,
+        stores.DefineSku,
         checkout.CancelOrder,
         checkout.CompleteOrder,
     ),
@@ -85,6 +97,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentRequested,
         checkout.OrderPaymentActionRequired,
         checkout.OrderPaymentDeclined,
+        checkout.OrderPaymentReminder,
         checkout.OrderPaymentClosing,
         checkout.OrderPaid,
         checkout.OrderStrayCharge,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.checkout.domain.delivery import TO_COMPLETE
 from shared.contracts.values import OrderStatus as S
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
@@ -61,4 +62,24 @@ def _refused_return(row: Any) -> Attention:
     return Attention("refused refund of a return", row.number, row.since, reason, f"orderbus refund {row.number}")
 
 
-ATTENTION = {"unfinished orders": troubled_orders, "refused refunds of returns": refused_returns}
+_TO_COMPLETE = f"""
+    select number, changed_at as since from orders
+    where status = '{S.PROCESSING}' and data ->> 'message' = '{TO_COMPLETE}'
+"""
+
+
+async def orders_to_complete(connection: AsyncConnection) -> list[Attention]:
+    """Everything of them is delivered, and their store completes each by hand."""
+    return await oldest(connection, _TO_COMPLETE, _to_complete)
+
+
+def _to_complete(row: Any) -> Attention:
+    command = f"orderbus complete {row.number}"
+    return Attention("order to complete", row.number, row.since, "Everything of it is delivered", command, routine=True)
+
+
+ATTENTION = {
+    "unfinished orders": troubled_orders,
+    "refused refunds of returns": refused_returns,
+    "orders to complete": orders_to_complete,
+}

@@ -14,6 +14,7 @@ _IN_PROGRESS = (
     """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && @.refunded_whole != true)')"""
     """ or jsonb_path_exists(data, '$.extras[*] ? (@.delivery == "pending")')"""
 )
+_BY_ITSELF = "data->>'held' is null and data->>'to_start' is distinct from 'true'"
 
 GAUGES = (
     TableGauge(
@@ -25,7 +26,7 @@ GAUGES = (
         "orders_paid_unfinished_overdue",
         f"Paid orders unchanged for {STUCK} with a delivery in progress, or unchanged for {UNATTENDED}.",
         f"select count(*) from orders where status = '{S.PROCESSING}' and changed_at < now() - interval '{STUCK}' "
-        f"and (changed_at < now() - interval '{UNATTENDED}' or {_IN_PROGRESS})",
+        f"and (changed_at < now() - interval '{UNATTENDED}' or {_BY_ITSELF} and ({_IN_PROGRESS}))",
     ),
     TableGauge(
         "orders_failed",

@@ -17,8 +17,10 @@ from services.checkout import queries, storage
 from services.checkout.domain.order import Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.status_record import status_record
-from services.checkout.domain.store import Store
-from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from services.checkout.store_routes import add_store_routes
+from shared.contracts.checkout import CancelOrder, CompleteOrder
+from shared.contracts.store_settings import ChangeStore
+from shared.contracts.stores import ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
 from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, store_column
@@ -33,6 +35,7 @@ from shared.shell.postgres.tables import read_state
 MOST = 200
 COMMANDS = (
     ("PUT", "/stores/{store}", ConfigureStore),
+    ("PATCH", "/stores/{store}", ChangeStore),
     ("PUT", "/stores/{store}/skus/{sku}", DefineSku),
     ("POST", "/orders/{key}/cancel", CancelOrder),
     ("POST", "/orders/{key}/complete", CompleteOrder),
@@ -84,7 +87,6 @@ class SkusPage:
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)
 ORDER = Declaration("An order, with its timeline", refused=READ_REFUSED)
-STORE = Declaration("A store's settings", refused=READ_REFUSED)
 SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
 SKU = Declaration("One SKU", refused=READ_REFUSED)
 
@@ -95,7 +97,7 @@ def routes(application: web.Application, api: HttpApi) -> None:
     add_route(application, "GET", "/orders", reads.orders, "order.read", IN_QUERY, ORDERS)
     of_order = found_by(reads.store_of_order, "order")
     add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order, ORDER)
-    add_route(application, "GET", "/stores/{store}", reads.store, "store.read", IN_PATH, STORE)
+    add_store_routes(application, api)
     add_route(application, "GET", "/stores/{store}/skus", reads.skus, "sku.read", IN_PATH, SKUS)
     add_route(application, "GET", "/stores/{store}/skus/{sku}", reads.sku, "sku.read", IN_PATH, SKU)
 
@@ -130,11 +132,6 @@ class Reads:
             entries = await queries.find_timeline(connection, row.key)
         order = read_state(Order, row.data)
         return json_response(_whole(row.key, order) | {"timeline": [_entry(entry) for entry in entries]})
-
-    async def store(self, request: web.Request) -> web.Response:
-        store = read_state(Store, await self._state(storage.stores, request.match_info["store"], "store"))
-        body: dict[str, Any] = orjson.loads(codec.dump(store))
-        return json_response(body.pop("card") | body)
 
     async def skus(self, request: web.Request) -> web.Response:
         query, store = query_in(request, SkusQuery), _clean(request.match_info["store"])

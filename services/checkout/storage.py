@@ -1,4 +1,5 @@
-"""Checkout's tables: store settings, SKUs, orders, and the timeline. Rows are locked in this order."""
+"""Checkout's tables: stores and the history of their settings, SKUs, orders, the timeline. Rows are locked in this
+order."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 from services.checkout.domain.order import Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
+from services.checkout.domain.store_change import SettingsChange
 from services.checkout.domain.timeline import TimelineEntry
 from shared.shell.ports.tables import RecordTable, StateTable, Storage
 from shared.shell.postgres.tables import state_table
@@ -50,6 +52,17 @@ timeline = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("detail", postgresql.JSONB, nullable=False),
 )
+store_changes = sa.Table(
+    "store_changes",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("id", postgresql.UUID, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("changes", postgresql.JSONB, nullable=False),
+)
+"""The history of each store's settings."""
 
 
 def order_columns(order: Order) -> Mapping[str, Any]:
@@ -80,5 +93,5 @@ storage = Storage(
         StateTable(Sku, skus, store=lambda key, sku: sku.store),
         StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"]),
     ],
-    records=[RecordTable(TimelineEntry, timeline)],
+    records=[RecordTable(TimelineEntry, timeline), RecordTable(SettingsChange, store_changes)],
 )

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.fulfillment.storage import TO_START
 from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
@@ -169,15 +170,17 @@ def _task(row: Any) -> Attention:
 
 
 async def held(connection: AsyncConnection) -> list[Attention]:
-    """Paid orders of which nothing is delivered until they are released."""
+    """Paid orders of which nothing is delivered until they are released, or started."""
     return await oldest(connection, _HELD, _held)
 
 
 def _held(row: Any) -> Attention:
+    if row.total == TO_START:
+        text = "The order is paid, and its store starts each delivery by hand"
+        command = f"orderbus delivery start {row.key}"
+        return Attention("order to start", row.key, row.since, text, command, routine=True)
     text = "The order is paid and held for verification: release it, or cancel it"
-    return Attention(
-        "held order", row.key, row.since, text, f"orderbus delivery release {row.key} --reason TEXT", row.total
-    )
+    return Attention("held order", row.key, row.since, text, f"orderbus delivery release {row.key} --reason TEXT")
 
 
 async def parcels(connection: AsyncConnection) -> list[Attention]:

@@ -161,6 +161,7 @@ class Views:
         for item in items:
             item["waiting"] = waits.get(item["id"])
         told = {"order": key, "stage": delivery.stage, "store": delivery.store, "held": delivery.held}
+        told["to_start"] = delivery.to_start
         return json_response(told | {"items": items})
 
     async def product(self, request: web.Request) -> web.StreamResponse:

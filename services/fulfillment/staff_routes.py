@@ -17,6 +17,7 @@ from shared.contracts.delivery_work import (
     ResendDelivery,
     ReturnDelivery,
     RevokeDelivery,
+    StartDelivery,
 )
 from shared.contracts.stock import AdjustStock, SetStock, StockLow
 
@@ -29,6 +30,7 @@ STAFF_ROUTES = (
     ("POST", "/orders/{key}/renew", RenewDownload),
     ("POST", "/orders/{key}/hold", HoldDelivery),
     ("POST", "/orders/{key}/release", ReleaseDelivery),
+    ("POST", "/orders/{key}/start", StartDelivery),
     ("POST", "/orders/{key}/return", ReturnDelivery),
     ("POST", "/orders/{key}/parcel-delivered", ParcelDelivered),
 )

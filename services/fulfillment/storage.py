@@ -33,8 +33,8 @@ deliveries = state_table(
     sa.Column("tasks", sa.Integer),
     sa.Column("held", sa.Integer),
 )
-"""`parcels`, `not_revoked`, `not_configured` and `tasks` count items that wait for staff; `held` is 1 for a paid order
-that waits to be released."""
+"""`parcels`, `not_revoked`, `not_configured` and `tasks` count items that wait for staff; `held` is
+1 for a paid order that waits to be released, 2 for one that waits to be started."""
 products = state_table("products", metadata)
 product_histories = state_table("product_histories", metadata)
 stock = state_table(
@@ -143,8 +143,16 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "not_revoked": delivery.not_revoked(),
         "not_configured": sum(item.lacks_setup for item in delivery.items),
         "tasks": delivery.count(ItemStatus.WAITING_TASK),
-        "held": int(delivery.held and delivery.stage is Stage.PAID),
+        "held": _waits_for_staff(delivery) if delivery.stage is Stage.PAID else 0,
     }
+
+
+HELD, TO_START = 1, 2
+"""Of the column `held`."""
+
+
+def _waits_for_staff(delivery: Delivery) -> int:
+    return HELD if delivery.held else TO_START if delivery.to_start else 0
 
 
 def _stock_columns(row: Stock) -> Mapping[str, Any]:

@@ -29,6 +29,16 @@ RECALLED = {
     PostWebhook: Recall(notifications.WebhookDelivered, delivered),
 }
 
+FACTS = (
+    notifications.EmailSent,
+    notifications.EmailFailed,
+    notifications.EmailResent,
+    notifications.EmailSettled,
+    notifications.WebhookDelivered,
+    notifications.WebhookExhausted,
+    notifications.WebhooksReplayed,
+)
+
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
     private, streams = settings.webhooks_to_private_addresses, settings.notifications.streams_per_feed
@@ -43,6 +53,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderPaid,
                 checkout.OrderPaymentDeclined,
                 checkout.OrderPaymentActionRequired,
+                checkout.OrderPaymentReminder,
                 checkout.OrderStrayCharge,
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
@@ -69,15 +80,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
             ],
         },
         emits={
-            notifications.EVENTS: [
-                notifications.EmailSent,
-                notifications.EmailFailed,
-                notifications.EmailResent,
-                notifications.EmailSettled,
-                notifications.WebhookDelivered,
-                notifications.WebhookExhausted,
-                notifications.WebhooksReplayed,
-            ],
+            notifications.EVENTS: FACTS,
             notifications.COMMANDS: TO_ITSELF,
         },
         refusal=notifications.NotificationsRefused,

@@ -7,7 +7,9 @@ from shared.contracts import (  # noqa: F401
     notifications,
     payments,
     stock,
+    store_settings,
     storefront,
+    stores,
 )
 from shared.core import MESSAGES, Message
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from pydantic import AwareDatetime
 
-from pydantic import AwareDatetime, Field
-
-from shared.contracts.providers import DEFAULT
 from shared.contracts.values import (
     Address,
     Amount,
     Card,
-    CoolDown,
     Count,
     Country,
     Currency,
@@ -35,7 +31,6 @@ from shared.contracts.values import (
     Text,
     Url,
     Value,
-    Wait,
 )
 from shared.core import Command, Event, Refusal, Topic
 
@@ -49,51 +44,9 @@ STATUS = Topic(
     compacted=True,
     description="The latest complete state of every order, for staff tools.",
 )
-PAYMENT_TRIES, PAYMENT_COOL_DOWN = 8, timedelta(minutes=1)
-"""Of a store that does not say otherwise."""
 
 
 # Commands
-
-
-class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
-    """Replace all settings of a store. Key: the store's id."""
-
-    name: Line
-    sender: Email
-    staff_email: Email
-    support_email: Email
-    order_url: Url
-    """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
-    currencies: tuple[Currency, ...] = Field(min_length=1)
-    grace: Wait = timedelta(days=7)
-    """How long an unpaid order stays open for payment (ISO 8601 duration): from its submission, and once more from its
-    first declined payment."""
-    abandon_after: Wait = timedelta(days=1)
-    """How long a checkout stays open without being submitted."""
-    require_sign_in: bool = False
-    statement_descriptor: Line | None = None
-    payment_providers: tuple[Line, ...] = (DEFAULT,)
-    """How customers can pay, the usual one first: `stripe`, `manual`."""
-    payment_tries: Count = PAYMENT_TRIES
-    """How often the customer can try to pay an order, the first time included: 1 to 50."""
-    payment_cool_down: CoolDown = PAYMENT_COOL_DOWN
-    """How long the customer waits after the third declined payment before paying again (ISO 8601 duration). Doubled by
-    each further one, up to an hour."""
-    show_partial_refund_as_refunded: bool = False
-    """Show a paid or completed order as refunded (`display_status`) after a partial refund. For orders placed from now
-    on."""
-
-
-class DefineSku(Command, type="sku.define", topic=COMMANDS):
-    """Define a product that can be bought; replaces an earlier definition. Key: `<store>/<sku>`."""
-
-    product: Line
-    prices: dict[Currency, Amount]
-    """Unit price by currency."""
-    shippable: bool = False
-    active: bool = True
-    thumbnail: Url | None = None
 
 
 class CancelOrder(Command, type="order.cancel", topic=COMMANDS):
@@ -144,6 +97,8 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     country: Country | None = None
     locale: Locale | None = None
     offer: Id | None = None
+    held: Text | None = None
+    """Why the store's rules hold it for verification: nothing is delivered until staff release it."""
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):
@@ -205,6 +160,19 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     """How often the customer can still try to pay. 0: the order stays open until `until`, but cannot be paid again."""
     retry_after: AwareDatetime | None = None
     """When the customer can pay again, unless at once."""
+
+
+class OrderPaymentReminder(Event, type="order.payment_reminder", topic=ORDERS):
+    """The order is still not paid. The customer can pay at `url` until `until`."""
+
+    reminder: Count
+    """Counts from 1, and again from 1 after the first declined payment."""
+    amount: Amount
+    currency: Currency
+    url: Url
+    until: AwareDatetime
+    declined: bool = False
+    """A payment was declined."""
 
 
 class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):
@@ -385,6 +353,10 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     display_status: OrderStatus | None = None
     """What to show in place of `status`, if that is something else: `refunded` after a partial refund, where the store
     wants it. What is left can still be refunded."""
+    status_word: Short | None = None
+    """What the store calls it, if that is something else: `Paid`."""
+    held: Text | None = None
+    """Why it is held for verification: nothing is delivered until staff release it."""
 
 
 class StatusItem(OrderItem):

@@ -117,6 +117,12 @@ class ReleaseDelivery(Command, type="delivery.release", topic=COMMANDS):
     reason: Why
 
 
+class StartDelivery(Command, type="delivery.start", topic=COMMANDS):
+    """Deliver a paid order of a store whose deliveries are started by hand."""
+
+    reason: Line = ""
+
+
 class ReturnedLine(Given):
     """Units of one item that came back."""
 
@@ -160,6 +166,7 @@ StaffAction = Literal[
     "attached",
     "held",
     "released",
+    "started",
     "parcel_delivered",
 ]
 

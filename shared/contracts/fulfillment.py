@@ -377,3 +377,5 @@ class DeliveryStatusRecord(Event, type="delivery.status", topic=STATUS):
     """Increases with every record; in leaps when fulfillment's database was restored to an earlier point."""
     updated_at: AwareDatetime
     executions: tuple[ExecutionState, ...] = ()
+    to_start: bool | None = None
+    """Nothing is delivered until staff start it. Missing: it need not be started."""

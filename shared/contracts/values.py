@@ -257,6 +257,12 @@ class StoreCard(Value):
     support_email: Email
     order_url: Url
     """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
+    time_zone: Short | None = None
+    """Of times that customers and staff read: `Europe/Berlin`. Missing: UTC."""
+    status_words: dict[Short, Short] | None = None
+    """What the store calls a status: `Paid` for `processing`. Missing: as it is."""
+    start_by_hand: bool | None = None
+    """The delivery of a paid order waits until staff start it."""
 
 
 def order_page(order_url: str, order: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.client.storefront import Follower, Storefront, uuid7
 from services.declared import declared
-from shared.contracts import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts import checkout, fulfillment, notifications, payments, storefront, stores
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples import EXAMPLES
 from shared.core import Command, Message, Topic
@@ -22,7 +22,7 @@ from tests.e2e.conversation import World, eventually
 # For each topic a message with a number in it: one to spoil.
 SAMPLES: tuple[type[Message], ...] = (
     storefront.CheckoutSubmitted,
-    checkout.DefineSku,
+    stores.DefineSku,
     checkout.OrderPaid,
     payments.RefundPayment,
     payments.PaymentCaptured,

@@ -232,6 +232,26 @@ async def test_stores_and_skus_are_read_back(running: Running) -> None:
     assert (await running.ask("GET", "/stores/northwind/skus/nothing"))[0] == 404
 
 
+async def test_settings_are_changed_one_by_one_and_their_history_is_kept(running: Running) -> None:
+    before = await running.get("/stores/northwind/settings")
+    change = {"settings": {"payment": {"grace": "P3D"}}, "reason": "Stock was held for long."}
+    assert (await running.ask("PATCH", "/stores/northwind", change))[0] == 202
+    wrong = {"settings": {"payment": {"tries": 0}, "words": {"sender": "orders@localhost"}}}
+    status, body = await running.ask("PATCH", "/stores/northwind", wrong)
+    assert (status, {problem["field"] for problem in body["problems"]}) == (409, {"payment.tries", "words.sender"})
+    assert (await running.ask("PATCH", "/stores/nowhere", change))[1]["code"] == "unknown_store"
+
+    after = await running.get("/stores/northwind/settings")
+    assert after == before | {"payment": before["payment"] | {"grace": "P3D"}}
+    page = await running.get("/stores/northwind/history?limit=1")
+    (latest,) = page["changes"]
+    assert latest["changes"] == [{"setting": "payment.grace", "before": "PT1H", "after": "P3D"}]
+    assert (latest["reason"], latest["actor"]) == ("Stock was held for long.", "staff")
+    (first,) = (await running.get(f"/stores/northwind/history?before={page['next']}"))["changes"]
+    assert {"setting": "shop.name", "before": None, "after": "Northwind"} in first["changes"]
+    assert [store["id"] for store in (await running.get("/stores"))["stores"]] == ["northwind"]
+
+
 async def test_the_list_has_an_index_for_each_way_of_searching(running: Running) -> None:
     async with running.engine.begin() as connection:
         await connection.execute(sa.text("set local enable_seqscan = off"))

@@ -30,7 +30,7 @@ MEANT = "o-1"
 NUMBER = order_number(MEANT)
 NOW = datetime.now(UTC)
 MAIL = "shop@example.com"
-WORDS = {
+WORDS: dict[str, Any] = {
     "name": "Shop",
     "sender": MAIL,
     "staff_email": MAIL,

@@ -72,6 +72,7 @@ VARIABLES |= {"recipient": "own~staff", "token": "x.y", "connection": "thing", "
 ONE_ROW = {
     "/orders/{order}",
     "/stores/{store}",
+    "/stores/{store}/settings",
     "/stores/{store}/skus/{sku}",
     "/orders/{key}/payment",
     "/orders/{key}/deliveries",
@@ -139,6 +140,7 @@ async def test_it_is_told_as_newer_and_nothing_fails(reads: Reads) -> None:
 async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
     lists = {
         "/orders": {"key": "o-1", "number": COLUMNS["number"], "store": "own", "status": "unheard", "newer": True},
+        "/stores": {"id": "own", "newer": True},
         "/stores/own/skus": {"store": "own", "sku": "thing", "newer": True},
         "/stores/own/stock": {"sku": "thing", "newer": True},
         "/stores/own/lost": {"order": "o-1", "number": COLUMNS["number"], "newer": True},
@@ -154,7 +156,7 @@ async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
         asked += 1
     assert (
         asked
-        == {"checkout": 2, "payments": 1, "fulfillment": 1, "notifications": 1}[reads.edge.shell.registry.service.name]
+        == {"checkout": 3, "payments": 1, "fulfillment": 1, "notifications": 1}[reads.edge.shell.registry.service.name]
     )
 
 

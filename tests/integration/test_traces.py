@@ -23,10 +23,11 @@ from services.fulfillment.domain.operations import SignDownload
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.operations import ChargeCard, ChargeResult
 from services.registry import SERVICES
-from shared.contracts.checkout import STATUS, CancelOrder, ConfigureStore, DefineSku
+from shared.contracts.checkout import STATUS, CancelOrder
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.fulfillment import ConfigureProduct, Download
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
+from shared.contracts.stores import ConfigureStore, DefineSku
 from shared.contracts.values import Customer
 from shared.core import Command, NotDone, Operation, Outcome, Refused, Retry, derived_id
 from shared.shell.http.api import ShellHttpApi

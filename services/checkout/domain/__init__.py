@@ -10,6 +10,7 @@ from services.checkout.domain import (  # noqa: F401
     returned,
     staff_delivery,
     stock,
+    store_change,
     supply,
     timeline_events,
 )

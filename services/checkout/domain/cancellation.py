@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
+from services.checkout.domain.reminders import cancel_reminders
 from shared.contracts.checkout import CancelOrder, OrderCancelled
 from shared.contracts.storefront import CheckoutAbandoned
 from shared.contracts.values import UNPAID, OrderStatus
@@ -44,3 +45,4 @@ def cancel(change: OrderChange, *, reason: str = "", code: str = "cancelled", so
     change.move_to(OrderStatus.CANCELLED, reason or None)
     change.publish(OrderCancelled(reason=reason, code=code, sold_out=tuple(sold_out)))
     change.cancel_timer(SubmissionOverdue, PaymentOverdue)
+    cancel_reminders(change)

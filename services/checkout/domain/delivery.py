@@ -31,6 +31,8 @@ from shared.core import Attempt, Context, Decision, Refused
 from shared.core.fast_dataclasses import replace
 from shared.core.portions import in_messages
 
+TO_COMPLETE = "Everything is delivered. Waits for staff to complete it."
+
 
 @orders.on(ItemDelivered)
 def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[Order]:
@@ -195,23 +197,30 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
 
 def _move(change: OrderChange) -> None:
     """To the status that its items demand: failed while one has, completed when all are finished."""
-    status, message = demanded_status(change.state.lines, change.state.extras, change.state.under_way)
+    status, message = demanded_status(change.state, change.state.under_way)
     if status is not change.state.status:
         change.move_to(status, message)
     elif message != change.state.message:
         change.set(message=message)
 
 
-def demanded_status(lines: Sequence[Line], extras: Sequence[Extra], under_way: int) -> tuple[OrderStatus, str | None]:
+def demanded_status(order: Order, under_way: int) -> tuple[OrderStatus, str | None]:
     """`under_way`: an extra of which nothing was told yet may be among them."""
-    parts: list[Line | Extra] = [*lines, *extras]
+    parts = order.parts
     failed = next((part for part in parts if part.has_failed), None)
     if failed:
         return OrderStatus.FAILED, f"{failed.title}: {failed.trouble}"[:2000]
-    if not under_way and all(part.is_finished for part in parts) and _is_something_kept(lines):
-        return OrderStatus.COMPLETED, None
+    if not under_way and all(part.is_finished for part in parts) and _is_something_kept(order.lines):
+        return (OrderStatus.PROCESSING, TO_COMPLETE) if order.complete_by_hand else (OrderStatus.COMPLETED, None)
     waits = next((part for part in parts if part.delivery is DeliveryStatus.WAITING and not part.refunded_whole), None)
-    return OrderStatus.PROCESSING, f"{waits.title}: {waits.trouble}"[:2000] if waits else None
+    return OrderStatus.PROCESSING, f"{waits.title}: {waits.trouble}"[:2000] if waits else staff_first(order)
+
+
+def staff_first(order: Order) -> str | None:
+    """What staff must do before anything is delivered."""
+    if order.held:
+        return f"Held for verification: {order.held}."[:2000]
+    return "Waits for staff to start its delivery." if order.to_start else None
 
 
 def _is_something_kept(lines: Sequence[Line]) -> bool:

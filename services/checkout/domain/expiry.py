@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, SubmissionOverdue, orders
+from services.checkout.domain.reminders import cancel_reminders
 from shared.contracts.checkout import OrderExpired, OrderPaymentClosing
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision, Timer
@@ -60,4 +61,5 @@ def expire(change: OrderChange, why: str) -> None:
     change.move_to(OrderStatus.EXPIRED, why)
     change.publish(OrderExpired(was=was))
     change.cancel_timer(SubmissionOverdue, PaymentOverdue)
+    cancel_reminders(change)
     change.note("order.expired", why, actor="system")

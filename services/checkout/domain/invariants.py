@@ -79,6 +79,10 @@ def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:
         "a cancelled or expired order is fully refunded": status not in VOID
         or order.paid - order.refunded <= order.failed_refunds
         or money,
-        "no item of a paid order is forgotten": status is not S.PROCESSING or not pending or delivery,
+        "no item of a paid order is forgotten": status is not S.PROCESSING
+        or not pending
+        or delivery
+        or order.held is not None
+        or order.to_start,
         "the customer was sent everything delivered": not any(part.unsent for part in order.parts) or delivery,
     }

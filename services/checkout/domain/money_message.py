@@ -29,5 +29,5 @@ def end_refund_message(change: OrderChange) -> None:
 def _end(change: OrderChange) -> None:
     """The order says again what its items demand."""
     order = change.state
-    status, message = demanded(order.lines, order.extras, 1)
+    status, message = demanded(order, 1)
     change.set(message=message if status is order.status else None)

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
-from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
+from shared.contracts.stores import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.values import (
     UNPAID,
     Address,
@@ -43,6 +43,10 @@ class SubmissionOverdue(TimerMessage):
 
 class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
+
+
+class PaymentReminder(TimerMessage):
+    """The customer of an unpaid order is to be reminded."""
 
 
 class ChargeState(StrEnum):
@@ -228,6 +232,17 @@ class Order:
     """The latest requests for refunds that payments refused: their ids, and why."""
     return_refused: str = ""
     """Why the refund of what was returned was refused, until there is another refund. Staff see it."""
+    payment_methods: Mapping[str, tuple[str, ...]] | None = None
+    """Which methods of a provider can be chosen; of others all."""
+    complete_by_hand: bool = False
+    held: str | None = None
+    """Why it is held for verification."""
+    to_start: bool = False
+    """Staff have not started its delivery, as the store wants it."""
+    reminders: tuple[timedelta, ...] = ()
+    """When the customer is reminded to pay, from the submission or the first declined payment on."""
+    reminded: int = 0
+    """How many of these times have come."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]
@@ -286,6 +301,11 @@ class Order:
         partly = self.payment_status is PaymentStatus.PARTIALLY_REFUNDED
         shown = partly and self.show_partial_refund_as_refunded and self.status in SHOWN_AS_REFUNDED
         return OrderStatus.REFUNDED if shown else self.status
+
+    @property
+    def status_word(self) -> str | None:
+        """What the store calls what people see, if it has a word for it."""
+        return (self.store.status_words or {}).get(self.display_status)
 
     @property
     def is_deliverable(self) -> bool:

@@ -6,9 +6,11 @@ from datetime import datetime
 
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
+from services.checkout.domain.reminders import cancel_reminders, remind_from
 from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
 from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
 from shared.contracts.checkout import (
@@ -29,7 +31,7 @@ from shared.contracts.payments import (
     PaymentStrayCharge,
     PaymentUnresolved,
 )
-from shared.contracts.providers import MANUAL, METHODS, limit_problems
+from shared.contracts.providers import MANUAL, limit_problems
 from shared.contracts.storefront import CheckoutPaymentRetried
 from shared.contracts.values import VOID, Card, OrderStatus, PaymentStatus
 from shared.core import Context, Decision, Refused
@@ -45,7 +47,7 @@ CAPTURE_COUNTS = VOID | {PENDING}
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
     if refused := _not_payable(order, context.at):
         return refused
-    problems = list(submission.payment_problems(command.payment, order.payment_providers, required=True))
+    problems = list(submission.payment_problems(command.payment, order, required=True))
     if not problems:
         provider = submission.provider_of(command.payment, order.payment_providers)
         problems += limit_problems(provider, "payment.provider", order.purchased, order.currency)
@@ -74,7 +76,7 @@ def request_payment(change: OrderChange) -> int:
     """Request the next attempt, by the customer's choice, which is not kept. Its number."""
     order, attempt = change.state, change.state.attempts + 1
     provider = submission.provider_of(order.choice, order.payment_providers)
-    method = (order.choice.method if order.choice else None) or METHODS[provider][0]
+    method = (order.choice.method if order.choice else None) or submission.methods_of(provider, order)[0]
     by_hand = provider == MANUAL
     change.set(
         attempts=attempt,
@@ -140,12 +142,13 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
 
 def complete_payment(change: OrderChange, card: Card | None = None) -> None:
     order = change.state
-    change.move_to(OrderStatus.PROCESSING)
+    change.move_to(OrderStatus.PROCESSING, staff_first(order))
     change.set(
         paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=change.context.at
     )
     change.publish(OrderPaid(amount=order.purchased, currency=order.currency, card=card))
     change.cancel_timer(PaymentOverdue)
+    cancel_reminders(change)
 
 
 @orders.on(PaymentDeclined)
@@ -180,6 +183,7 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
     )
     if order.declined_at is None:
         change.timer(until, PaymentOverdue())
+        remind_from(change, first)
     left = tries_left(change.state)
     message = fact.text if left else f"{fact.text[:LONGEST_TEXT]} {NO_TRY_LEFT}.".strip()
     change.set(pay_url=url if left else None, message=message or None)

@@ -8,9 +8,11 @@ from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
+from services.checkout.domain.reminders import remind_from
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import counted, money
+from services.checkout.domain.verification import hold_reason
 from shared.contracts.checkout import OrderCreated, OrderPlaced
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, Source
 from shared.contracts.values import Customer, OrderStatus
@@ -118,6 +120,11 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         store=store.card,
         grace=store.grace,
         payment_providers=store.payment_providers,
+        payment_methods=store.payment_methods,
+        complete_by_hand=store.complete_by_hand,
+        held=hold_reason(store, checkout),
+        reminders=store.reminders,
+        to_start=bool(store.card.start_by_hand),
         payment_tries=store.payment_tries,
         payment_cool_down=store.payment_cool_down,
         show_partial_refund_as_refunded=store.show_partial_refund_as_refunded,
@@ -147,10 +154,13 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     change.publish(_placed(placed, checkout.customer))
     change.cancel_timer(SubmissionOverdue)
     change.timer(until, PaymentOverdue())
+    remind_from(change, change.context.at)
     text = (
         f"Placed: {counted(len(checkout.items), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
     )
     amounts = {"total": placed.total, "purchased": placed.purchased}
+    if placed.held:
+        text = f"{text} Held for verification: {placed.held}."
     change.note("order.placed", text, number=placed.number, **amounts, until=until, client_ip=placed.origin.client_ip)
 
 
@@ -174,4 +184,5 @@ def _placed(order: Order, customer: Customer) -> OrderPlaced:
         country=order.country,
         locale=order.locale,
         offer=order.offer,
+        held=order.held,
     )

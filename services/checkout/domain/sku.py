@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.checkout.domain.store import ID
-from shared.contracts.checkout import DefineSku
+from shared.contracts.stores import DefineSku
 from shared.core import Context, Core, Decision, Refused
 
 

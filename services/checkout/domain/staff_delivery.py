@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.order import Line, Order, orders
-from services.checkout.domain.timeline import entry
 from shared.contracts.checkout import DeliveredItem, OrderItemsDelivered
 from shared.contracts.delivery_work import (
     DeliveryNoted,
@@ -16,6 +17,7 @@ from shared.contracts.delivery_work import (
     ResentItem,
     StaffAction,
 )
+from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
 from shared.core.portions import in_messages
 
@@ -28,7 +30,14 @@ WORDS: Mapping[StaffAction, str] = {
     "attached": "Attached by staff",
     "held": "Held: nothing is delivered until it is released",
     "released": "Released for delivery",
+    "started": "Delivery started by hand",
     "parcel_delivered": "A parcel has arrived",
+}
+
+WAITS: Mapping[StaffAction, Mapping[str, Any]] = {
+    "held": {},
+    "released": {"held": None},
+    "started": {"to_start": False},
 }
 
 
@@ -36,7 +45,13 @@ WORDS: Mapping[StaffAction, str] = {
 def noted(order: Order, fact: DeliveryNoted, context: Context) -> Decision[Order]:
     names = ", ".join(order.name_of(item) for item in fact.items)
     text = f"{WORDS[fact.action]}{f' ({names})' if names else ''}. {fact.text}".strip()
-    return Decision(order, records=[entry(context, fact.type, text, action=fact.action, items=list(fact.items))])
+    change = OrderChange(order, context)
+    change.note(fact.type, text, action=fact.action, items=list(fact.items))
+    if fact.action in WAITS:
+        change.set(**({"held": fact.text} if fact.action == "held" else WAITS[fact.action]))
+        if order.status is OrderStatus.PROCESSING and order.message in (None, staff_first(order)):
+            change.set(message=staff_first(change.state))
+    return change.decision()
 
 
 @orders.on(DeliveryResent)

@@ -41,4 +41,6 @@ def status_record(order: Order) -> OrderStatusRecord:
         source=order.origin.source,
         tags=order.origin.tags,
         display_status=order.display_status if order.display_status is not order.status else None,
+        status_word=order.status_word,
+        held=order.held,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from services.checkout.domain import sums
-from services.checkout.domain.order import Line
+from services.checkout.domain.order import Line, Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from shared.contracts.envelope import encode
@@ -40,7 +40,8 @@ def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Probl
         *_deliveries(message),
         *sums.problems(message),
         *_charge(message, store.payment_providers),
-        *payment_problems(message.payment, store.payment_providers, required=message.purchased > 0),
+        *payment_problems(message.payment, store, required=message.purchased > 0),
+        *_tax_in_prices(message, store),
     ]
 
 
@@ -62,15 +63,22 @@ def provider_of(payment: PaymentChoice | None, offered: Sequence[str]) -> str:
     return (payment.provider if payment else None) or offered[0]
 
 
-def payment_problems(payment: PaymentChoice, offered: Sequence[str], *, required: bool) -> Iterator[Problem]:
-    """`offered`: the store's providers."""
+def methods_of(provider: str, offer: Store | Order) -> Sequence[str]:
+    """Those that can be chosen, the usual one first."""
+    return (offer.payment_methods or {}).get(provider) or METHODS[provider]
+
+
+def payment_problems(payment: PaymentChoice, offer: Store | Order, *, required: bool) -> Iterator[Problem]:
+    """`offer`: what has the providers and methods that can be chosen."""
+    offered = offer.payment_providers
     provider = provider_of(payment, offered)
     if provider not in offered:
         text = f"The store offers {', '.join(offered)}."
         yield Problem(field="payment.provider", code="provider_not_offered", text=text)
         return
-    if payment.method and payment.method not in METHODS[provider]:
-        text = f"The methods of {provider} are {', '.join(METHODS[provider])}."
+    methods = methods_of(provider, offer)
+    if payment.method and payment.method not in methods:
+        text = f"The methods of {provider} are {', '.join(methods)}."
         yield Problem(field="payment.method", code="unknown_method", text=text)
     given = [name for name in ("payment_method", "token") if getattr(payment, name)]
     if provider == MANUAL:
@@ -133,6 +141,12 @@ def _sign_in(message: CheckoutSubmitted, store: Store) -> Iterator[Problem]:
     if store.require_sign_in and not message.customer.signed_in:
         text = "This store sells to signed-in customers only."
         yield Problem(field="customer.signed_in", code="sign_in_required", text=text)
+
+
+def _tax_in_prices(message: CheckoutSubmitted, store: Store) -> Iterator[Problem]:
+    if store.prices_include_tax not in (None, message.prices_include_tax):
+        text = f"This store's prices {'include the tax' if store.prices_include_tax else 'are without tax'}."
+        yield Problem(field="prices_include_tax", code="other_prices", text=text)
 
 
 def _currency(currency: str, store: Store) -> Iterator[Problem]:

@@ -45,7 +45,7 @@ MOST_ATTACHED = 20
 
 def wrong_stage(delivery: Delivery) -> Refused | None:
     if delivery.stage is Stage.PAID:
-        return Refused("held", "The order is held for verification. Release it first.") if delivery.held else None
+        return delivery.waits_for_staff
     if delivery.stage is Stage.PLACED:
         return Refused("not_paid", "The order is not paid yet.")
     return Refused("order_cancelled", "The order is cancelled.")

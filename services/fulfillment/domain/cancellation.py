@@ -27,7 +27,7 @@ def cancelled(
         return Decision(Delivery(Stage.CANCELLED))
     change = DeliveryChange(delivery, context)
     if delivery.stage is not Stage.CANCELLED:
-        change.set(stage=Stage.CANCELLED, held=False)
+        change.set(stage=Stage.CANCELLED, held=False, to_start=False)
         change.cancel_timer(RecheckPools, PoolStillLow)
         for item in delivery.items:
             cancel_item(change, item)

@@ -292,6 +292,15 @@ class Delivery:
     """Since when it is paid and held."""
     reminder: Reminder | None = None
     """While something of it waits for staff."""
+    to_start: bool = False
+    """Nothing is delivered until staff start it, as the store wants it."""
+
+    @property
+    def waits_for_staff(self) -> Refused | None:
+        """Why nothing of it may be delivered yet, if staff must act first."""
+        if self.held:
+            return Refused("held", "The order is held for verification. Release it first.")
+        return Refused("not_started", "Its delivery is not started yet. Start it first.") if self.to_start else None
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

@@ -33,7 +33,8 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
             for item in items
         )
         and all(item.returned <= item.quantity for item in items),
-        "a held order delivers nothing": not delivery.held or all(status in UNTOUCHED for status in statuses),
+        "an order that waits for staff delivers nothing": not delivery.waits_for_staff
+        or all(status in UNTOUCHED for status in statuses),
         "a delivered item has instructions": all(
             item.instructions is not None for item in items if item.status is ItemStatus.DELIVERED
         ),

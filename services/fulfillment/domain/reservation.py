@@ -33,7 +33,13 @@ def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) ->
     if missing:
         refused = Delivery(Stage.REFUSED, store, message.customer, items, number=message.number)
         return Decision(refused, events=[StockRefused(skus=missing)])
-    placed = Delivery(Stage.PLACED, store, message.customer, items, number=message.number)
+    placed = Delivery(
+        Stage.PLACED,
+        *(store, message.customer, items),
+        number=message.number,
+        held=message.held is not None,
+        to_start=bool(message.store.start_by_hand),
+    )
     change = DeliveryChange(placed, context)
     for item in items:
         if item.sku in tracked and item.number == 1:

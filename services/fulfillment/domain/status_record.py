@@ -42,6 +42,7 @@ def status_record(delivery: Delivery) -> DeliveryStatusRecord:
         revision=delivery.revision,
         updated_at=delivery.updated_at,
         executions=_executions(delivery),
+        to_start=delivery.to_start or None,
     )
 
 

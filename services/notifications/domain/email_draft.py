@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.notifications.domain.notification_log import NotificationLog
@@ -14,11 +14,13 @@ from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
     OrderPaymentDeclined,
+    OrderPaymentReminder,
     OrderRefunded,
     OrderStrayCharge,
 )
 from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.text import greeted, without_links
+from shared.contracts.times import moment
 from shared.contracts.values import order_page
 from shared.core import Context
 from shared.core.money import Money
@@ -27,6 +29,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "paid": ("order_confirmation", "new_order"),
     "declined": ("payment_failed",),
     "action_required": ("confirm_payment",),
+    "reminded": ("payment_reminder",),
     "delivered": ("delivery",),
     "shipped": ("shipment",),
     "delivery_failed": ("delivery_failure",),
@@ -68,23 +71,23 @@ def new_order(log: NotificationLog) -> EmailDraft:
 def payment_failed(log: NotificationLog, declined: OrderPaymentDeclined) -> EmailDraft:
     data = {
         "url": declined.url,
-        "until": moment(declined.until),
+        "until": moment(declined.until, log.store.time_zone),
         "reason": declined.text,
         "amount": money(log, log.purchased),
         "no_try_left": declined.tries_left == 0,
-        "next_try": next_try(declined),
+        "next_try": next_try(declined, log.store.time_zone),
     }
     return EmailDraft("payment_failed", f"The payment for order {log.number} did not go through", data=data)
 
 
-def next_try(declined: OrderPaymentDeclined) -> str:
+def next_try(declined: OrderPaymentDeclined, zone: str | None) -> str:
     """What the customer can do after a declined payment, and until when."""
-    until = moment(declined.until)
+    until = moment(declined.until, zone)
     if declined.tries_left == 0:
         return (
             f"The order cannot be paid again: no further try is left. Contact us before {until} if you still want it."
         )
-    start = f"from {moment(declined.retry_after + ROUNDING_UP)} until" if declined.retry_after else "until"
+    start = f"from {moment(declined.retry_after + ROUNDING_UP, zone)} until" if declined.retry_after else "until"
     left = f" You can try {_times(declined.tries_left)} more." if declined.tries_left else ""
     return f"You can pay again {start} {until}, with the same card or another one.{left}"
 
@@ -93,17 +96,28 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def payment_reminder(log: NotificationLog, event: OrderPaymentReminder) -> EmailDraft:
+    data = {
+        "url": event.url,
+        "until": moment(event.until, log.store.time_zone),
+        "amount": money(log, event.amount),
+        "declined": event.declined,
+    }
+    return EmailDraft("payment_reminder", f"Your order {log.number} is not paid yet", data=data)
+
+
 def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:
-    data = {"url": url, "until": moment(until), "amount": money(log, log.purchased)}
+    data = {"url": url, "until": moment(until, log.store.time_zone), "amount": money(log, log.purchased)}
     return EmailDraft("confirm_payment", f"Please confirm the payment for order {log.number}", data=data)
 
 
 def delivery(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
-    return EmailDraft("delivery", f"Your purchase is ready: order {log.number}", data={"items": _delivered(items)})
+    return EmailDraft("delivery", f"Your purchase is ready: order {log.number}", data={"items": _delivered(log, items)})
 
 
 def shipment(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
-    return EmailDraft("shipment", f"Your parcel is on its way: order {log.number}", data={"items": _delivered(items)})
+    subject = f"Your parcel is on its way: order {log.number}"
+    return EmailDraft("shipment", subject, data={"items": _delivered(log, items)})
 
 
 def refund(log: NotificationLog, message: OrderRefunded) -> EmailDraft:
@@ -211,18 +225,7 @@ def money(log: NotificationLog, amount: int) -> str:
     return str(Money(amount, log.currency))
 
 
-def moment(at: datetime) -> str:
-    """`3 March 2026, 14:05 UTC`: the customer's time zone is not known."""
-    utc = at.astimezone(UTC)
-    return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
-
-
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)  # strftime's names follow the machine's locale
-
-
-def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
+def _delivered(log: NotificationLog, items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
     """What templates show of each item; empty texts for missing values."""
     return [
         {
@@ -230,7 +233,7 @@ def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
             "quantity": item.quantity,
             "kind": item.instructions.kind,
             "link": item.instructions.link or "",
-            "expires": moment(item.instructions.expires) if item.instructions.expires else "",
+            "expires": moment(item.instructions.expires, log.store.time_zone) if item.instructions.expires else "",
             "code": item.instructions.code or "",
             "codes": list(item.instructions.codes),
             "carrier": item.instructions.carrier or "",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from services.notifications.domain import email_draft
 from services.notifications.domain.change import NotificationChange
-from services.notifications.domain.email_draft import moment, money
+from services.notifications.domain.email_draft import money
 from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.notification_log import Customer, Line, NotificationLog, notification_logs
 from shared.contracts.checkout import (
@@ -24,6 +24,7 @@ from shared.contracts.checkout import (
     OrderPaid,
     OrderPaymentActionRequired,
     OrderPaymentDeclined,
+    OrderPaymentReminder,
     OrderPlaced,
     OrderRefunded,
     OrderRefundFailed,
@@ -31,6 +32,7 @@ from shared.contracts.checkout import (
     OrderSupplyLow,
 )
 from shared.contracts.delivery_work import OrderWaitsForStaff
+from shared.contracts.times import moment
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision, Ref
 
@@ -84,7 +86,7 @@ def payment_declined(log: NotificationLog, event: OrderPaymentDeclined, context:
     if change.add_fact("declined", str(event.attempt)):
         change.send_emails(email_draft.payment_failed(log, event))
         title = f"The payment for order {log.number} did not go through"
-        text = f"{event.text} {email_draft.next_try(event)}".strip()
+        text = f"{event.text} {email_draft.next_try(event, log.store.time_zone)}".strip()
         change.notify_customer("payment_failed", title, text, event.url)
     return change.decision()
 
@@ -97,8 +99,19 @@ def payment_action_required(
     if change.add_fact("action_required", each_time=True):
         change.send_emails(email_draft.confirm_payment(log, event.url, event.until))
         title = f"Please confirm the payment for order {log.number}"
-        text = f"Your bank asks you to confirm it by {moment(event.until)}."
+        text = f"Your bank asks you to confirm it by {moment(event.until, log.store.time_zone)}."
         change.notify_customer("confirm_payment", title, text, event.url)
+    return change.decision()
+
+
+@notification_logs.on(OrderPaymentReminder)
+def payment_reminder(log: NotificationLog, event: OrderPaymentReminder, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("reminded", each_time=True):
+        email = email_draft.payment_reminder(log, event)
+        change.send_emails(email)
+        text = f"Please pay {money(log, event.amount)} by {moment(event.until, log.store.time_zone)}."
+        change.notify_customer("payment_reminder", email.subject, text, event.url)
     return change.decision()
 
 

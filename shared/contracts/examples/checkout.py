@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.contracts import checkout
+from shared.contracts import checkout, stores
 from shared.contracts.examples.order import (
     ADDRESS,
     ATLAS,
@@ -30,11 +30,12 @@ from shared.contracts.examples.order import (
     TAX,
     TRACKED,
 )
+from shared.contracts.store_settings import ChangeStore, OrderSettings, PaymentSettings, StoreSettings
 from shared.contracts.values import DeliveryStatus, FulfilmentStatus, OrderStatus, PaymentStatus
 from shared.core import Message, Problem
 
 EXAMPLES: tuple[Message, ...] = (
-    checkout.ConfigureStore(
+    stores.ConfigureStore(
         name="Northwind Books",
         sender="orders@northwind.example",
         staff_email="staff@northwind.example",
@@ -49,7 +50,14 @@ EXAMPLES: tuple[Message, ...] = (
         payment_cool_down=timedelta(minutes=2),
         show_partial_refund_as_refunded=True,
     ),
-    checkout.DefineSku(
+    ChangeStore(
+        settings=StoreSettings(
+            payment=PaymentSettings(grace=timedelta(days=3), tries=4), orders=OrderSettings(require_sign_in=True)
+        ),
+        reset=("payment.cool_down",),
+        reason="Many unpaid orders held stock for a week.",
+    ),
+    stores.DefineSku(
         product="Field Atlas",
         prices={"GBP": 1500, "JPY": 2900, "KWD": 5750},
         shippable=True,
@@ -96,6 +104,9 @@ EXAMPLES: tuple[Message, ...] = (
         statement_descriptor="NORTHWIND",
         requested_at=PLACED,
         until=GRACE_ENDS,
+    ),
+    checkout.OrderPaymentReminder(
+        reminder=1, amount=5380, currency="GBP", url=PAY_URL, until=GRACE_ENDS, declined=True
     ),
     checkout.OrderPaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
     checkout.OrderPaymentDeclined(

@@ -26,6 +26,7 @@ EXAMPLES: tuple[Message, ...] = (
     delivery_work.RenewDownload(item="2", reason="Ada was on holiday.", file=".orders/o-1/0d5f2c4e"),
     delivery_work.HoldDelivery(reason="The address looks odd."),
     delivery_work.ReleaseDelivery(reason="Ada has confirmed it."),
+    delivery_work.StartDelivery(reason="Printed and packed."),
     delivery_work.ReturnDelivery(
         items=(delivery_work.ReturnedLine(item="1", quantity=1, amount=2400),), refund=True, reason="Unread."
     ),

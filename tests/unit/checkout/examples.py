@@ -11,12 +11,13 @@ from services.checkout.domain.sku import skus
 from services.checkout.domain.status import TRANSITIONS
 from services.checkout.domain.store import stores
 from services.checkout.domain.timeline import TimelineEntry
-from shared.contracts.checkout import ConfigureStore, DefineSku, OrderStatusRecord
+from shared.contracts.checkout import OrderStatusRecord
 from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ItemDelivered, StockReserved
 from shared.contracts.payments import PaymentCaptured, PaymentRefunded
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, DeliveryCharge, PaymentChoice, SubmittedItem
+from shared.contracts.stores import ConfigureStore, DefineSku
 from shared.contracts.values import Address, Card, Customer, Instructions, OrderStatus, TaxLine
 from shared.core import Event, Scenario, Step
 

@@ -16,7 +16,7 @@ from services.checkout.domain.sku import skus
 from services.checkout.domain.store import stores
 from services.checkout.queries import read_cursor, write_cursor
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
-from shared.contracts.checkout import DefineSku
+from shared.contracts.stores import DefineSku
 from shared.core import MESSAGES, Scenario
 from tests.unit.checkout.examples import START, paid_order, placed_order, sku, store
 

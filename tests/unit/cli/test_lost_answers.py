@@ -41,11 +41,13 @@ KEYED = {
     ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
+    "stores set",
     *(
         "delivery renew",
         "delivery attach",
         "delivery hold",
         "delivery release",
+        "delivery start",
         "delivery return",
         "delivery parcel-delivered",
     ),
@@ -61,6 +63,7 @@ READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "files list", "discord test", "stock list", "stock history"),
+    *("stores list", "stores show", "stores history"),
 }
 
 

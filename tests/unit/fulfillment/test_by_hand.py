@@ -17,6 +17,7 @@ from shared.contracts.delivery_work import (
     ResendDelivery,
     ResentItem,
     RevokeDelivery,
+    StartDelivery,
 )
 from shared.contracts.fulfillment import (
     ItemDelivered,
@@ -246,3 +247,48 @@ def test_a_held_order_that_is_cancelled_gives_its_stock_back() -> None:
     assert not shop.told()[-1].held
     assert shop.refuses(ReleaseDelivery(reason=WHY)).code == "not_held"
     assert (shop.requested, shop.item().status) == ([], ItemStatus.REVOKED)
+
+
+# Started by hand
+
+
+def to_start(**changes: object) -> Shop:
+    """A paid order of a store that starts each delivery by hand."""
+    order = placed(line("1", "poster"), line("2", "ebook"))
+    card = order.store.model_copy(update={"start_by_hand": True})
+    return Shop(poster=3).given(order.model_copy(update={"store": card, **changes}))
+
+
+def test_a_delivery_waits_until_staff_start_it() -> None:
+    shop = to_start()
+    assert shop.refuses(StartDelivery()).code == "not_paid"
+    shop.hear(PAID)
+    assert ([item.status for item in shop.state.items], shop.requested) == ([ItemStatus.PLANNED] * 2, [])
+    assert shop.told()[-1].to_start
+    for command in (ShipOrder(carrier="DHL", tracking="T"), MarkDeliveredDelivery(reason=WHY)):
+        assert shop.refuses(command).code == "not_started"
+
+    shop.hear(StartDelivery(reason="Printed."))
+    assert [type(one) for one in shop.requested] == [SignDownload]
+    assert [(noted.action, noted.text) for noted in shop.last.of(DeliveryNoted)] == [("started", "Printed.")]
+    assert shop.refuses(StartDelivery()).code == "not_waiting"
+
+
+def test_an_order_that_is_held_too_is_released_first() -> None:
+    shop = to_start(held="70.00 USD is above 50.00 USD").hear(PAID)
+    assert shop.refuses(StartDelivery()).code == "held"
+    assert shop.hear(ReleaseDelivery(reason=WHY)).requested == []
+    assert shop.hear(HoldDelivery(reason=WHY)).state.held, "nothing has begun yet"
+    shop.given(ReleaseDelivery(reason=WHY), StartDelivery())
+    assert not shop.state.waits_for_staff
+
+
+def test_an_order_that_is_to_be_started_and_is_cancelled_gives_its_stock_back() -> None:
+    shop = to_start().given(PAID, OrderCancelled())
+    assert (shop.stock("poster").free, shop.told()[-1].to_start) == (3, None)
+
+
+def test_an_order_that_the_rules_of_its_store_hold_waits_like_any_other() -> None:
+    shop = Shop().given(placed(line("1", "ebook")).model_copy(update={"held": "billed in DE"}), PAID)
+    assert (shop.state.held, shop.requested) == (True, [])
+    assert [type(one) for one in shop.hear(ReleaseDelivery(reason=WHY)).requested] == [SignDownload]

@@ -36,6 +36,7 @@ from tests.unit.notifications.examples import (
     DELIVERY,
     PAID,
     STAFF,
+    STORE,
     OrderScenario,
     paid_order,
     placed,
@@ -136,6 +137,13 @@ def test_a_declined_customer_is_told_how_often_and_from_when_to_try_again() -> N
     for email, with_link in zip(order.emails, (True, True, False), strict=True):
         mail = templates.render(email).replace(b"=\r\n", b"")
         assert (b"https://pay.example/1" in mail) == with_link
+
+
+def test_times_are_those_of_the_store() -> None:
+    order = OrderScenario().given(placed(store=STORE.model_copy(update={"time_zone": "Europe/Berlin"})))
+    order.hear(OrderPaymentDeclined(attempt=1, code="card_declined", text="", url="https://p.example/1", until=UNTIL))
+    assert order.emails[0].data["until"] == "10 March 2026, 10:30 CET"
+    assert "10 March 2026, 10:30 CET" in order.feed(CUSTOMER)[-1].text
 
 
 def test_an_email_that_an_older_build_left_can_still_be_rendered() -> None:

@@ -17,7 +17,6 @@ from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
 
 NOTHING_TO_SHIP = Refused("nothing_to_ship", "No item of the order is waiting for a parcel.")
-HELD = Refused("held", "The order is held for verification. Release it first.")
 MOST_PARCELS = 200
 """Of one order."""
 
@@ -45,8 +44,8 @@ def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decisio
         return Refused("not_paid", "The order is not paid yet. Ship it after payment.")
     if delivery.stage is not Stage.PAID:
         return Refused("order_cancelled", "The order is cancelled. Do not ship it.")
-    if delivery.held:
-        return HELD
+    if waits := delivery.waits_for_staff:
+        return waits
     named = (*command.executions, *command.quantities)
     items = select_items(delivery, command.items, named, _shipping_problem, NOTHING_TO_SHIP)
     refused = items if isinstance(items, Refused) else _wrong_parcel(delivery, items, command)

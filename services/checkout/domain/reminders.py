@@ -1,0 +1,57 @@
+"""Reminders of customers who have not paid, at the times that the store has set."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import ChargeState, Order, PaymentReminder, orders
+from services.checkout.domain.tries import tries_left
+from shared.contracts.checkout import OrderPaymentReminder
+from shared.contracts.values import OrderStatus
+from shared.core import Context, Decision
+
+NOT_NOW = (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED)
+
+
+def remind_from(change: OrderChange, start: datetime) -> None:
+    """Count the reminders from this time on."""
+    if change.state.reminders:
+        change.set(reminded=0)
+        change.timer(start + change.state.reminders[0], PaymentReminder())
+
+
+def cancel_reminders(change: OrderChange) -> None:
+    if change.state.reminders:
+        change.cancel_timer(PaymentReminder)
+
+
+@orders.on(PaymentReminder)
+def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> Decision[Order]:
+    """Only while the customer can act. A time that has passed meanwhile is left out."""
+    waits = order.status is OrderStatus.PENDING_PAYMENT and not order.is_closing and not order.is_overdue(context.at)
+    if not waits or order.deadline is None or order.reminded >= len(order.reminders):
+        return Decision(order)
+    change, start = OrderChange(order, context), order.declined_at or order.placed_at or order.created_at
+    due = sum(start + wait <= context.at for wait in order.reminders)
+    if due <= order.reminded:  # a later start was set since
+        change.timer(start + order.reminders[order.reminded], PaymentReminder())
+        return change.decision()
+    change.set(reminded=due)
+    if due < len(order.reminders):
+        change.timer(start + order.reminders[due], PaymentReminder())
+    if order.pay_url and order.charge not in NOT_NOW and tries_left(order):
+        change.publish(
+            OrderPaymentReminder(
+                reminder=due,
+                amount=order.purchased,
+                currency=order.currency,
+                url=order.pay_url,
+                until=order.deadline,
+                declined=order.declined_at is not None,
+            )
+        )
+        change.note(OrderPaymentReminder.type, f"Reminder {due} to pay.", actor="system", reminder=due)
+    else:
+        change.note(OrderPaymentReminder.type, f"Reminder {due} left out: it cannot be paid now.", actor="system")
+    return change.decision()

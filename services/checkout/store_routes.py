@@ -1,0 +1,128 @@
+"""Stores by HTTP: their settings, and how those were changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from aiohttp import web
+from pydantic import Field
+
+from services.checkout import queries
+from services.checkout.domain.store import Store
+from services.checkout.domain.store_settings import settings_of
+from services.checkout.storage import store_changes, stores
+from shared.contracts.store_settings import StoreSettings
+from shared.core import codec
+from shared.shell.http.access import EVERY_STORE, IN_PATH, add_route
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.problems import json_response, not_found
+from shared.shell.http.requests import Number, Words, query_in
+from shared.shell.http.web import READ_REFUSED
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.tables import read_state
+
+MOST = 500
+
+
+class StoresQuery(Query):
+    limit: Number = Field(default=100, ge=1, le=MOST)
+    after: Words = ""
+    """The id of the previous page's last store."""
+
+
+class HistoryQuery(Query):
+    limit: Number = Field(default=100, ge=1, le=MOST)
+    before: UUID | None = None
+    """The id of the previous page's last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoresPage:
+    stores: list[Json]
+    """By id. One that only a newer build can read has `newer`, and its id."""
+    next: str | None
+    """The next page's `after`; None: this is the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    changes: list[Json]
+    """The latest first: when, by whom, why, and each setting before and after."""
+    next: str | None
+    """The next page's `before`; None: this is the last one."""
+
+
+STORE = Declaration("A store's settings", refused=READ_REFUSED)
+SETTINGS = Declaration(
+    "A store's settings in groups, those that are by default, too",
+    (DeclaredResponse(StoreSettings),),
+    refused=READ_REFUSED,
+)
+STORES = Declaration("The stores, by id", (DeclaredResponse(StoresPage),), query=StoresQuery)
+HISTORY = Declaration("How a store's settings were changed", (DeclaredResponse(ChangesPage),), query=HistoryQuery)
+
+
+def add_store_routes(application: web.Application, api: HttpApi) -> None:
+    reads = StoreReads(api)
+    add_route(application, "GET", "/stores", reads.stores, "store.read", EVERY_STORE, STORES)
+    add_route(application, "GET", "/stores/{store}", reads.store, "store.read", IN_PATH, STORE)
+    add_route(application, "GET", "/stores/{store}/settings", reads.settings, "store.read", IN_PATH, SETTINGS)
+    add_route(application, "GET", "/stores/{store}/history", reads.history, "store.read", IN_PATH, HISTORY)
+
+
+class StoreReads:
+    def __init__(self, api: HttpApi) -> None:
+        self._api = api
+
+    async def stores(self, request: web.Request) -> web.Response:
+        given = query_in(request, StoresQuery)
+        statement = sa.select(stores.c.key, sa.cast(stores.c.data, sa.Text).label("data"))
+        statement = statement.where(stores.c.data.is_not(None), stores.c.key > given.after)
+        rows = await self._rows(statement.order_by(stores.c.key).limit(given.limit))
+        found = [_listed(row["key"], row["data"]) for row in rows]
+        return json_response(StoresPage(found, found[-1]["id"] if len(found) == given.limit else None))
+
+    async def store(self, request: web.Request) -> web.Response:
+        body: dict[str, Any] = orjson.loads(codec.dump(await self._store(request)))
+        return json_response(body.pop("card") | body)
+
+    async def settings(self, request: web.Request) -> web.Response:
+        return json_response(settings_of(await self._store(request)).model_dump(mode="json"))
+
+    async def history(self, request: web.Request) -> web.Response:
+        given, key = query_in(request, HistoryQuery), request.match_info["store"]
+        columns = [column for column in store_changes.c if column.name != "key"]
+        place, query = sa.tuple_(store_changes.c.at, store_changes.c.id), sa.select(*columns)
+        query = query.where(store_changes.c.key == key)
+        if given.before:
+            last = sa.select(store_changes.c.at).where(store_changes.c.key == key, store_changes.c.id == given.before)
+            query = query.where(place < sa.tuple_(last.scalar_subquery(), sa.literal(given.before)))
+        newest = (store_changes.c.at.desc(), store_changes.c.id.desc())
+        rows = await self._rows(query.order_by(*newest).limit(given.limit))
+        return json_response(ChangesPage(rows, str(rows[-1]["id"]) if len(rows) == given.limit else None))
+
+    async def _store(self, request: web.Request) -> Store:
+        async with self._api.engine.connect() as connection:
+            data = await queries.find_state(connection, stores, request.match_info["store"])
+        if data is None:
+            raise not_found("store")
+        found: Store = read_state(Store, data)
+        return found
+
+    async def _rows(self, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+        async with self._api.engine.connect() as connection:
+            rows = (await connection.execute(statement)).mappings()
+            return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _listed(key: str, data: str) -> dict[str, Any]:
+    try:
+        store = read_state(Store, data)
+    except WrittenByNewer:
+        return {"id": key, "newer": True}
+    return {"id": key, "name": store.card.name, "sender": store.card.sender, "currencies": list(store.currencies)}

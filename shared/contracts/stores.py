@@ -1,0 +1,55 @@
+"""Messages of checkout about stores and what they sell. Key: the store's id, or `<store>/<sku>`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from shared.contracts.checkout import COMMANDS
+from shared.contracts.providers import DEFAULT
+from shared.contracts.values import Amount, CoolDown, Count, Currency, Email, Line, Url, Wait
+from shared.core import Command
+
+PAYMENT_TRIES, PAYMENT_COOL_DOWN = 8, timedelta(minutes=1)
+"""Of a store that does not say otherwise."""
+
+
+class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
+    """Replace all settings of a store. Key: the store's id."""
+
+    name: Line
+    sender: Email
+    staff_email: Email
+    support_email: Email
+    order_url: Url
+    """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
+    currencies: tuple[Currency, ...] = Field(min_length=1)
+    grace: Wait = timedelta(days=7)
+    """How long an unpaid order stays open for payment (ISO 8601 duration): from its submission, and once more from its
+    first declined payment."""
+    abandon_after: Wait = timedelta(days=1)
+    """How long a checkout stays open without being submitted."""
+    require_sign_in: bool = False
+    statement_descriptor: Line | None = None
+    payment_providers: tuple[Line, ...] = (DEFAULT,)
+    """How customers can pay, the usual one first: `stripe`, `manual`."""
+    payment_tries: Count = PAYMENT_TRIES
+    """How often the customer can try to pay an order, the first time included: 1 to 50."""
+    payment_cool_down: CoolDown = PAYMENT_COOL_DOWN
+    """How long the customer waits after the third declined payment before paying again (ISO 8601 duration). Doubled by
+    each further one, up to an hour."""
+    show_partial_refund_as_refunded: bool = False
+    """Show a paid or completed order as refunded (`display_status`) after a partial refund. For orders placed from now
+    on."""
+
+
+class DefineSku(Command, type="sku.define", topic=COMMANDS):
+    """Define a product that can be bought; replaces an earlier definition. Key: `<store>/<sku>`."""
+
+    product: Line
+    prices: dict[Currency, Amount]
+    """Unit price by currency."""
+    shippable: bool = False
+    active: bool = True
+    thumbnail: Url | None = None

@@ -1,0 +1,37 @@
+"""Customers who have not paid are reminded by email and in their feed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from services.notifications.gateways.templates import EmailTemplates
+from shared.contracts.checkout import OrderPaymentReminder
+from tests.unit.notifications.examples import CUSTOMER, placed_order
+
+UNTIL = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("declined", [True, False])
+def test_each_reminder_is_an_email_and_a_feed_entry(declined: bool) -> None:
+    order = placed_order()
+    for number in (1, 2):
+        order.hear(
+            OrderPaymentReminder(
+                reminder=number,
+                amount=2700,
+                currency="EUR",
+                url="https://pay.example/1",
+                until=UNTIL,
+                declined=declined,
+            )
+        )
+    first, second = order.emails
+    assert first.message_id != second.message_id
+    assert first.subject == "Your order ORD-ABCDEFGH12 is not paid yet"
+    mail = EmailTemplates().render(first).replace(b"=\r\n", b"")
+    assert b"Please pay 27.00 EUR by 10 March 2026, 09:30 UTC" in mail and b"https://pay.example/1" in mail
+    assert (b"the last payment did not go through" in mail) == declined
+    entry = order.feed(CUSTOMER)[-1]
+    assert (entry.text, entry.link) == ("Please pay 27.00 EUR by 10 March 2026, 09:30 UTC.", "https://pay.example/1")
