@@ -62,6 +62,11 @@ SERVERS = (
     Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
     Command("list", "game_servers:listing", "List a store's game servers, and how they are."),
 )
+CARRIERS = (
+    Command("set", "carriers:put", "Set the page where customers follow a carrier's parcels."),
+    Command("remove", "carriers:remove", "Remove the store's page of a carrier."),
+    Command("list", "carriers:listing", "List the pages of carriers: a store's and well-known ones."),
+)
 DISCORD = (
     Command("configure", "discord:configure", "Connect a store to a Discord server."),
     Command("test", "discord:test", "Test a connection: the token, the server, its roles."),
@@ -156,6 +161,7 @@ OPERATIONS = (
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
+    Group("carriers", "Pages on which customers follow parcels.", CARRIERS),
     Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("servers", "Game servers that deliveries run commands on.", SERVERS),

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from deploy.demo.atelier import Atelier
-from deploy.demo.basket import COUNTRIES, checkout, person
+from deploy.demo.basket import COUNTRIES, NAMES, checkout, person
 from deploy.demo.catalogue import Catalogue
 from deploy.demo.shop import GOOD_CARD, NeverHappened, Order
 from deploy.sandboxes.client import StripeSandbox
@@ -25,10 +25,6 @@ SECURE_CARD = "pm_card_threeDSecure2Required"
 CLOSED_ACCOUNT = "pm_card_refundFail"
 TIMEOUT = 180.0
 """Seconds, unless a visit says otherwise: the shop may be full."""
-NAMES = (
-    "Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,"
-    "Leslie Lamport,Frances Allen,Jim Gray,Adele Goldberg,Tony Hoare,Karen Jones,Niklaus Wirth,Margaret Hamilton"
-).split(",")
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
 
 

@@ -42,7 +42,7 @@ from services.fulfillment.uploads import Uploads
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
-from shared.contracts.connections import ConfigureDiscord, ConfigureServer, TestServer
+from shared.contracts.connections import ConfigureCarrier, ConfigureDiscord, ConfigureServer, TestServer
 from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
@@ -86,7 +86,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         ShipOrder,
         RetryDelivery,
         SettleDelivery,
-        *(ConfigureServer, TestServer),
+        *(ConfigureServer, TestServer, ConfigureCarrier),
         *STAFF_COMMANDS,
     ],
 }

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic import TypeAdapter
 
+from services.fulfillment.carrier_routes import add_carrier_routes
 from services.fulfillment.codes_http import add_code_routes
 from services.fulfillment.domain.delivery import Item
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
@@ -81,6 +82,7 @@ def fulfillment_routes(
         store_of = store_column(api.engine, deliveries)
         _add_order_commands(application, api, store_of)
         add_server_routes(application, api, store_of)
+        add_carrier_routes(application, api, store_of)
         add_code_routes(application, api, imports)
         queries = Queries(api.engine)
         views = Views(queries)

@@ -34,6 +34,7 @@ NEWER = {
     "configurations": "unheard",
     "track_stock": "unheard",
     "endpoints": {"we_1": {}},
+    "pages": "unheard",
     "on_hand": "unheard",
     "newer": True,
 }
@@ -65,6 +66,7 @@ KEYS |= {
     "code_pools": "own/thing",
     "discord_connections": "own/discord/thing",
     "game_servers": "own/server/thing",
+    "carriers": "own/carriers",
     "product_histories": "own/thing",
 }
 VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
@@ -81,6 +83,7 @@ ONE_ROW = {
     "/stores/{store}/stock/{sku}",
     "/stores/{store}/discord/{connection}",
     "/stores/{store}/servers/{server}",
+    "/stores/{store}/carriers",
     "/orders/{key}/notifications",
     "/stores/{store}/webhooks",
 }
