@@ -16,11 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.check.lost_key import forget_lost_key
 from deploy.check.topics import Seen, messages
+from deploy.restore.group import members_of
 from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.settings import FulfillmentSection
 from shared.contracts.codes import AddCodes
 from shared.contracts.envelope import BadBody, decode
 from shared.contracts.fulfillment import COMMANDS, EVENTS, ItemDelivered, ItemProgressed
+from shared.errors import ReportedError
 from shared.setting_types import keys_in
 from shared.settings import KafkaSettings, Settings
 from shared.shell.ports.bus import BusUnavailable
@@ -32,6 +34,11 @@ READ_WITHIN = 1200.0
 """Seconds."""
 CHUNK = 1000
 UNKNOWN_POOL = ""
+
+
+class StillWorking(ReportedError):
+    """A worker may have the key that is said to be lost."""
+
 
 # Of codes in clear, which builds before sealing kept; and those that are sealed.
 _RECLAIM = [
@@ -97,7 +104,13 @@ def vault_of(settings: Settings) -> CodeVault:
 
 async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault, *, forget_key: bool = False) -> Reclaimed:
     """While fulfillment is stopped. Doing it twice is harmless. `forget_key`: the one that is lost. Raises
-    BusUnavailable, StoreUnavailable, or ReportedError where the database cannot be used; NothingLost, CannotOpen."""
+    BusUnavailable, StoreUnavailable, or ReportedError where the database cannot be used; StillWorking, NothingLost,
+    CannotOpen."""
+    if forget_key and (members := await members_of(kafka, "fulfillment")):
+        raise StillWorking(
+            f"Workers of fulfillment are still running ({', '.join(members)}): stop all of them, then repeat this. "
+            "Where they work, their keys are not lost: compare their settings with those here. Nothing was changed."
+        )
     await _usable(database_url)
     try:
         async with asyncio.timeout(READ_WITHIN):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import orjson
 import pytest
+import sqlalchemy as sa
+from aiokafka.admin import NewTopic
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.check.lost_key import NothingLost
-from deploy.check.reclaim import Told, mark_told, remembered
+from deploy.check.reclaim import StillWorking, Told, mark_told, reclaim, remembered
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.operations import StoreCodes, TakeCode
 from services.fulfillment.gateways.code_import import CodeImport
@@ -17,6 +20,8 @@ from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.storage import deliveries as deliveries_table
 from shared.core import OperatorFault, codec
+from shared.settings import KafkaSettings
+from shared.shell.kafka.source import new_admin, new_consumer
 from shared.shell.sealer import Sealer
 from tests.integration.seals import Seals
 from tests.integration.test_sealed_codes import POOL, clear, codes, done, engine, imports, take
@@ -118,3 +123,24 @@ async def keep(engine: AsyncEngine, order: str, delivery: Delivery) -> None:
     values |= {"data": orjson.loads(codec.dump(delivery)), "changed_at": datetime.now(UTC)}
     async with engine.begin() as connection:
         await connection.execute(deliveries_table.insert().values(**values))
+
+
+async def test_no_key_is_forgotten_while_workers_have_it(kafka_servers: str, engine: AsyncEngine) -> None:
+    """Where the operator's settings have another key than those of the workers."""
+    url, settings = engine.url.render_as_string(hide_password=False), KafkaSettings(bootstrap_servers=kafka_servers)
+    await done(Codes(engine, timedelta(seconds=1), CodeVault(Sealer(["theirs " * 8]))), StoreCodes(POOL, ("A",)))
+    topic = f"worked-on-{uuid4().hex}"
+    admin = new_admin(settings, "test")
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+    worker = new_consumer(settings, topic, group_id="fulfillment", client_id="fulfillment-1")
+    await worker.start()
+    try:
+        await worker.getmany(timeout_ms=1000)
+        with pytest.raises(StillWorking, match=r"fulfillment-1.*Nothing was changed"):
+            await reclaim(settings, url, CodeVault(Sealer(["other " * 8])), forget_key=True)
+    finally:
+        await worker.stop()
+    async with engine.begin() as connection:
+        assert (await connection.execute(sa.text("select count(*) from sealed_codes"))).scalar_one() == 1
