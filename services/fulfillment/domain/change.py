@@ -299,9 +299,10 @@ class DeliveryChange(Change[Delivery]):
             if waits is not (item.waits_since is not None):
                 self.update_item(item, waits_since=at if waits else None)
                 begun, untold = begun or waits, untold or (waits and not is_told_otherwise(item))
-        if is_held(self.state) is not (self.state.held_since is not None):
-            self.set(held_since=at if is_held(self.state) else None)
-            begun = untold = is_held(self.state) or begun
+        held = self.state.held and is_held(self.state, self.items)
+        if held is not (self.state.held_since is not None):
+            self.set(held_since=at if held else None)
+            begun, untold = held or begun, held or untold
         reminder = self.state.reminder
         if begun:
             known = any(item.waits_since and not is_told_otherwise(item) for item in self.state.items)
