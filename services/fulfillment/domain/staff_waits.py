@@ -36,8 +36,11 @@ class StillWaiting(TimerMessage):
 def waits_for_staff(item: Item) -> bool:
     if item.outside is not None and item.status is ItemStatus.WAITING_OUTSIDE:
         return item.outside.for_staff
-    is_paused = item.status in TRANSIENT and item.code == CALL_PAUSED
-    return item.status in FOR_STAFF or item.is_left_elsewhere or item.lacks_setup or is_paused
+    return item.status in FOR_STAFF or item.is_left_elsewhere or item.lacks_setup or is_paused(item)
+
+
+def is_paused(item: Item) -> bool:
+    return item.status in TRANSIENT and item.code == CALL_PAUSED
 
 
 def is_told_otherwise(item: Item) -> bool:

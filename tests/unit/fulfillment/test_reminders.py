@@ -174,6 +174,20 @@ def test_a_call_that_is_tried_again_by_itself_is_not_told() -> None:
     assert paused().item().code == CALL_PAUSED
 
 
+def test_calls_that_are_paused_again_and_again_are_told_at_once_a_day_at_most() -> None:
+    """Its platform refuses other calls than those by which it is tried."""
+    shop, facts = paused(), 0
+    begun, resumed = shop.at, ReadWaitingCalls.Done((("1", "The platform answered 503."),))
+    while shop.at - begun < timedelta(hours=36):
+        for outcome in (resumed, ReadWaitingCalls.Done((("1", UNSET),), ("1",))):
+            facts += len(told(shop.let_go_off(LookAtCalls).answer(ReadWaitingCalls, outcome)))
+    assert facts == 1
+    assert shop.timer(StillWaiting)
+    shop.answer(CallHttpAction, DONE).hear(OrderCancelled())
+    forbidden = RevokeHttpAction.Failed("forbidden", FORBIDDEN)
+    assert len(told(shop.answer(RevokeHttpAction, forbidden))) == 1, "that is another matter"
+
+
 def test_a_player_who_is_away_is_nothing_for_staff() -> None:
     shop = rank_bought().answer(RunCommands, not_run(RunCommands, "player_offline", "Ada_1 is not online."))
     assert (shop.item().status, shop.timer(StillWaiting)) == (ItemStatus.WAITING_OUTSIDE, None)
