@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.fulfillment.domain.delivery import ItemStatus
+from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.operations import SignDownload, TakeCode
 from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.delivery_work import DeliveryResent, GrantAgainDelivery, MarkDeliveredDelivery, RevokeDelivery
 from shared.contracts.fulfillment import (
     Action,
     ConfigureExtras,
@@ -26,6 +27,8 @@ from shared.contracts.fulfillment import (
     ItemProgressed,
     RedemptionCode,
     RetryDelivery,
+    SettleDelivery,
+    SettledOutcome,
     Shipment,
     ShipOrder,
 )
@@ -51,7 +54,12 @@ steps = st.one_of(
     st.tuples(st.just("ship")),
     st.tuples(st.just("configure"), st.sampled_from(SKUS), some),
     st.tuples(st.just("refund"), st.sampled_from(["1", "2"]), st.booleans()),
+    st.tuples(st.just("revoke"), st.integers(0, 9)),
+    st.tuples(st.just("grant again")),
+    st.tuples(st.just("deliver by hand"), st.integers(0, 9)),
+    st.tuples(st.just("settle"), st.integers(0, 9), st.sampled_from(get_args(SettledOutcome))),
 )
+WHY = "as the customer asked"
 
 
 @dataclass
@@ -87,6 +95,22 @@ class Conversation:
                 self.configure(sku, chosen)
             case "refund", item, keep if not self.refunds:
                 self.refund(item, keep=keep)
+            case "revoke", which:
+                self.hear(RevokeDelivery(executions=(self.execution(which).id,), reason=WHY), refusable=True)
+            case ("grant again",):
+                self.hear(GrantAgainDelivery(reason=WHY), refusable=True)
+            case "deliver by hand", which:
+                self.hear(MarkDeliveredDelivery(executions=(self.execution(which).id,), reason=WHY), refusable=True)
+            case "settle", which, outcome:
+                self.settle(self.execution(which), outcome)
+
+    def execution(self, which: int) -> Item:
+        items = self.shop.state.items
+        return items[which % len(items)]
+
+    def settle(self, item: Item, outcome: SettledOutcome) -> None:
+        said = SettleDelivery(item=item.about, execution=item.id, outcome=outcome, reason=WHY)
+        self.hear(said, refusable=True)
 
     def refund(self, item: str, *, keep: bool) -> None:
         self.refunds.add(item)
@@ -127,7 +151,9 @@ class Conversation:
         for event in self.shop.published:
             if isinstance(event, ItemDelivered | ItemProgressed) and event.instructions:
                 self.given[event.instructions] += 1
-            if event.type.startswith("item."):
+            if isinstance(event, DeliveryResent):
+                self.given.update(item.instructions for item in event.items)
+            if event.type.startswith(("item.", "delivery.")):
                 self.order.hear(event)
                 self.note()
 
@@ -143,6 +169,10 @@ class Conversation:
             while self.shop.open:
                 self.answer(self.shop.open[0][1], "done")
             self.do(("ship",))
+            for item in self.shop.state.items:
+                if item.status is ItemStatus.REVOCATION_FAILED:
+                    self.settle(item, "revoked")
+            self.do(("grant again",))
             self.hear(RetryDelivery(), refusable=True)
             self.shop.let_time_pass(timedelta(minutes=5))
             self.pass_on()
