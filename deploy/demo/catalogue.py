@@ -117,7 +117,7 @@ async def open_shop(
     """
     for store, settings in catalogue.stores.items():
         await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
-        await _connect(edges, store)
+        await connect(edges, store)
     await asyncio.gather(
         *(
             offer(edges, store, product, (stock or {}).get(product.sku, 0))
@@ -128,7 +128,7 @@ async def open_shop(
             edges.command("fulfillment", f"/stores/{catalogue.main}/offers/{id}", offered, method="PUT")
             for id, offered in catalogue.offers.items()
         ),
-        _send_webhooks(edges, outside, catalogue, hook),
+        send_webhooks(edges, outside, catalogue, hook),
     )
     await _open_games(edges, outside, catalogue)
 
@@ -143,7 +143,7 @@ async def _open_games(edges: ApiClient, outside: OutsideWorld, catalogue: Catalo
         await edges.command("fulfillment", f"{root}/servers/{id}", reached, method="PUT")
 
 
-async def _connect(edges: ApiClient, store: str) -> None:
+async def connect(edges: ApiClient, store: str) -> None:
     """The secrets that actions name, and the Discord server."""
     for name, value in SECRETS.items():
         await edges.command("fulfillment", f"/stores/{store}/secrets/{name}", {"value": value}, method="PUT")
@@ -175,7 +175,7 @@ async def _fill_pool(edges: ApiClient, store: str, product: Product) -> None:
         await edges.command("fulfillment", path, {"codes": codes[first : first + 10_000]})
 
 
-async def _send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
+async def send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
     for store in catalogue.stores:
         receiver = f"{hook}-{store}"
         registration = {"url": outside.hook_url(receiver), "events": WEBHOOK_EVENTS}
