@@ -37,6 +37,7 @@ PERMISSIONS = (
     *(
         "delivery.resend",
         "delivery.start",
+        "product.define",
         "delivery.return",
         "delivery.revoke",
         "parcel.delivered",

@@ -53,6 +53,8 @@ class Product:
     """Further actions."""
     fields: Sequence[str] = ()
     """Custom fields that the customer fills in."""
+    of: str = ""
+    """The product that it is a SKU of, if that has several."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -
     """Have a store sell a product, `more` units of it than the catalogue says."""
     path = f"/stores/{store}/skus/{product.sku}"
     sku = {"product": product.product, "prices": product.prices, "shippable": product.shippable}
-    await edges.command("checkout", path, sku, method="PUT")
+    if not product.of:
+        await edges.command("checkout", path, sku, method="PUT")
     counted = product.stock is not None
     configured: dict[str, Any] = {"action": product.action, "track_stock": counted}
     if product.further:

@@ -37,6 +37,8 @@ class Preset:
     """As `store.change` has them."""
     catalogue: Catalogue
     stories: Sequence[PresetStory]
+    products: Mapping[str, Mapping[str, Any]]
+    """Those with several SKUs, as `product.define` has them."""
 
 
 def names() -> list[str]:
@@ -51,7 +53,12 @@ def load_preset(name: str, outside_url: str) -> Preset:
     stories = [
         PresetStory(**entry | {"buys": [(sku, units) for sku, units in entry["buys"]]}) for entry in read["story"]
     ]
-    return Preset(name, read["about"], read["settings"], catalogue, stories)
+    several = {id: {**entry, "skus": _skus_of(id, products)} for id, entry in read.get("products", {}).items()}
+    return Preset(name, read["about"], read["settings"], catalogue, stories, several)
+
+
+def _skus_of(product: str, products: Mapping[str, Product]) -> dict[str, Any]:
+    return {sku: {"prices": one.prices} for sku, one in products.items() if one.of == product}
 
 
 async def open_preset(edges: ApiClient, outside: OutsideWorld, preset: Preset) -> None:
@@ -59,5 +66,7 @@ async def open_preset(edges: ApiClient, outside: OutsideWorld, preset: Preset) -
     change = {"settings": preset.settings, "reason": "Preset."}
     await edges.command("checkout", f"/stores/{preset.id}", change, method="PATCH")
     await connect(edges, preset.id)
-    await asyncio.gather(*(offer(edges, preset.id, product) for product in preset.catalogue.products.values()))
+    for id, product in preset.products.items():
+        await edges.command("checkout", f"/stores/{preset.id}/products/{id}", product, method="PUT")
+    await asyncio.gather(*(offer(edges, preset.id, sku) for sku in preset.catalogue.products.values()))
     await send_webhooks(edges, outside, preset.catalogue, HOOK)

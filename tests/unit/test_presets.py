@@ -12,7 +12,7 @@ from services.checkout.domain.store import stores
 from shared.contracts.envelope import decode
 from shared.contracts.fulfillment import ConfigureProduct
 from shared.contracts.store_settings import ChangeStore
-from shared.contracts.stores import DefineSku
+from shared.contracts.stores import DefineProduct, DefineSku
 from shared.core import Scenario
 
 
@@ -47,6 +47,7 @@ def test_its_stories_can_be_told(preset: Preset) -> None:
 
 
 def test_a_product_has_several_skus() -> None:
-    products = load_preset("sku", "").catalogue.products.values()
-    coats = [product.sku for product in products if product.product == "Oilskin coat"]
-    assert coats == ["coat-s", "coat-l"]
+    preset = load_preset("sku", "")
+    command = decode(DefineProduct, orjson.dumps(preset.products["coat"]))
+    assert isinstance(command, DefineProduct) and [*command.skus] == ["coat-s", "coat-l"]
+    assert {product.product for product in preset.catalogue.products.values()} == {command.name}
