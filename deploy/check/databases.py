@@ -177,8 +177,9 @@ class Database:
             if call["leased"]:
                 found.calling.add(call["key"])
         async for timer in self._rows.cursor(_TIMERS, keys, prefetch=PAYLOADS):
-            task = facts.timer_task(self.registry, timer["kind"], timer["payload"])
-            found.under_way.add((timer["key"], task))
+            awaited = facts.timer_task(self.registry, timer["kind"], timer["payload"])
+            if awaited:
+                found.under_way.add((timer["key"], awaited))
 
     async def state(self, ref: Ref[Any]) -> Any:
         """One row's state; None where there is none. Raises UnreadableRow."""

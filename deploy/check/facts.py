@@ -16,6 +16,7 @@ from services.fulfillment.domain.stock import Stock
 from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import SALES, LedgerEntry
 from services.payments.domain.payment import ChargeAttempt, Payment, RefundStatus
+from shared.contracts.checkout import OrderStatusRecord
 from shared.contracts.envelope import encode
 from shared.core import Task
 from shared.core.codec import TypeRegistry
@@ -45,8 +46,16 @@ def order_facts(key: str, order: Order) -> OrderFacts:
         paid_at=order.paid_at,
         deadline=order.deadline,
         placed=order.placed_at is not None,
-        status_record=orjson.loads(encode(status_record(order))),
+        status_record=_as_read(order),
     )
+
+
+def _as_read(order: Order) -> dict[str, Any]:
+    """Its status record, as a reader has it. Raises ValidationError where the order contradicts itself."""
+    body = encode(status_record(order))
+    OrderStatusRecord.model_validate_json(body)
+    record: dict[str, Any] = orjson.loads(body)
+    return record
 
 
 def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> PaymentFacts:
@@ -147,8 +156,17 @@ def operation_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -
     return _task(registry.name, registry.operations, kind, payload)
 
 
-def timer_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -> Task:
-    return _task(registry.name, registry.internal, kind, payload)
+def timer_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -> Task | None:
+    """None: it only reminds people."""
+    return None if only_reminds(registry, kind) else _task(registry.name, registry.internal, kind, payload)
+
+
+def only_reminds(registry: HandlerRegistry, kind: str) -> bool:
+    """Of a timer's message."""
+    try:
+        return bool(getattr(registry.internal[kind], "reminds", False))
+    except LookupError:
+        return False  # of a newer build, perhaps
 
 
 def _task(service: str, kinds: TypeRegistry, kind: str, payload: bytes | str) -> Task:

@@ -52,10 +52,20 @@ SECRETS = (
     Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
     Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
 )
+FILES = (
+    Command("put", "files:put", "Upload a file that products name, or replace it."),
+    Command("list", "files:listing", "List a store's files, without those of single orders."),
+    Command("remove", "files:remove", "Remove a file: links to it say that it is gone."),
+)
 SERVERS = (
     Command("set", "game_servers:put", "Set how a game server is reached; it is tested at once."),
     Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
     Command("list", "game_servers:listing", "List a store's game servers, and how they are."),
+)
+CARRIERS = (
+    Command("set", "carriers:put", "Set the page where customers follow a carrier's parcels."),
+    Command("remove", "carriers:remove", "Remove the store's page of a carrier."),
+    Command("list", "carriers:listing", "List the pages of carriers: a store's and well-known ones."),
 )
 DISCORD = (
     Command("configure", "discord:configure", "Connect a store to a Discord server."),
@@ -76,9 +86,10 @@ SETTLE = (
 DELIVERY = (
     Command("mark-delivered", "deliveries:mark_delivered", "Mark items, or all that is open, as delivered by hand."),
     Command("resend", "deliveries:resend", "Send again what was delivered, with new links."),
+    Command("renew", "deliveries:renew", "Send the customer new links to an item's downloads."),
     Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
     Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
-    Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
+    Command("attach", "deliveries:attach", "Give the customer a link, a file or a text with an item."),
     Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
     Command("release", "deliveries:release", "Deliver an order that was held for verification."),
     Command("start", "deliveries:start", "Deliver a paid order whose store starts each by hand."),
@@ -146,9 +157,11 @@ OPERATIONS = (
     Group("stores", "Settings of stores, and their history.", STORES),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
+    Group("files", "Upload what customers download.", FILES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
+    Group("carriers", "Pages on which customers follow parcels.", CARRIERS),
     Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("servers", "Game servers that deliveries run commands on.", SERVERS),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote, urlencode
 
 import typer
 
+from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.files import opened
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.order_changes import Body, OrderCommand, minor_units, named, pairs, submit, whole
+from deploy.cli.outcome import Attempt, new_key
+from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")]
@@ -59,6 +65,26 @@ async def resend(
 
 
 @on_event_loop
+async def renew(
+    number: Number,
+    reason: Reason,
+    item: Annotated[str, typer.Option("--item", metavar="N", help="The item, or 1/2 for its second action.")],
+    file: Annotated[
+        str, typer.Option("--file", metavar="NAME", help="One that staff attached, as `orderbus order` names it.")
+    ] = "",
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the customer new links to an item's downloads.
+
+    They have their whole time and limit. Without --file: what was bought, and all that staff attached.
+    """
+    command = OrderCommand("fulfillment", "renew", number, "the links were renewed", idempotency_key)
+    await submit(command, {"item": item, "file": file or None, "reason": reason}, data, as_json)
+
+
+@on_event_loop
 async def revoke(
     number: Number,
     reason: Reason,
@@ -95,16 +121,44 @@ async def attach(
     reason: Reason,
     item: Annotated[str, typer.Option("--item", metavar="N", help="The item, or 1/2 for its second action.")],
     link: Annotated[str, typer.Option("--link", metavar="URL", help="What the customer opens.")] = "",
+    file: Annotated[
+        str, typer.Option("--file", metavar="FILE", help="What the customer downloads, until the item is revoked.")
+    ] = "",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What the file is called for the customer. Default: as it is.")
+    ] = "",
     note: Note = "",
     quiet: Quiet = False,
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give the customer a link or a text along with an item."""
+    """Give the customer a link, a file or a text with an item."""
+    if file and link:
+        raise UsageError("Give --link or --file: each is attached by a command of its own.")
+    if file:
+        asked = {"name": name or Path(file).name, "note": note, "notify": str(not quiet).lower(), "reason": reason}
+        await _attach_file(number, item, file, asked, idempotency_key, data, as_json)
+        return
     body = {"item": item, "link": link or None, "note": note, "notify": not quiet, "reason": reason}
     command = OrderCommand("fulfillment", "attach", number, "it was attached", idempotency_key)
     await submit(command, body, data, as_json)
+
+
+async def _attach_file(
+    number: str, item: str, file: str, asked: dict[str, str], key: str, data: Path | None, as_json: bool
+) -> None:
+    with opened(file) as content:
+        async with api_client(data) as api:
+            order = await api.order(number)
+            attempt = Attempt("the file was attached", f"orderbus order {order['number']}", new_key(key))
+            path = f"/orders/{order['key']}/items/{quote(item, safe='')}/file?{urlencode(asked)}"
+            with attempt.reported():
+                answer = await api.put_file("fulfillment", path, content, attempt.key)
+    if as_json:
+        console.show_json({"order": order["key"], "number": order["number"], **answer})
+    else:
+        console.say(f"{order['number']}: attach accepted. `orderbus order {order['number']}` shows the result.")
 
 
 @on_event_loop

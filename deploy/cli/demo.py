@@ -98,7 +98,7 @@ async def _run(number: int, seed: int, rate: float, workers: int, data: Path | N
         ):
             await catalogue.open_shop(api, outside, shipped, plays.stock_for(people))
             async with Shop(settings, shipped) as shop:
-                play = Play(shop, outside, bank, people, seed=seed, rate=rate)
+                play = Play(shop, api, outside, bank, people, seed=seed, rate=rate)
                 final, report = await _played(play, api, settings, started)
             if as_json:
                 console.show_json(final.document())
@@ -117,7 +117,7 @@ async def _run(number: int, seed: int, rate: float, workers: int, data: Path | N
 async def _played(play: Play, api: ApiClient, settings: Settings, started: float) -> tuple[Result, Report]:
     """Let the customers come, wait until nothing moves, and check."""
     await play.count()
-    before = (play.tally.mails, play.tally.webhooks)
+    before, taken = (play.tally.mails, play.tally.webhooks), await result.taken_keys(api, play)
     console.say(f"The shop is open to {console.counted(len(play.people), 'customer')}.")
     async with board.shown(play.tally):
         await play.run()
@@ -130,7 +130,10 @@ async def _played(play: Play, api: ApiClient, settings: Settings, started: float
         play,
         api,
         play.bank,
-        invariants={name: not violations for name, violations in report.invariants.items()},
+        invariants={
+            **{name: not violations for name, violations in report.invariants.items()},
+            "keys_are_given_once": await result.keys_are_given_once(api, play, taken),
+        },
         versions=await result.versions_of(settings, kafka_jars.VERSION),
         before=before,
         waiting=await rest.unsettled(settings),

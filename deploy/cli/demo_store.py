@@ -43,7 +43,7 @@ async def play_store(name: str, folder: Path, workers: int, *, fresh: bool, as_j
                 console.say(f"{preset.id}: {preset.about}")
                 async with Shop(settings, preset.catalogue) as shop:
                     told += await play_stories(preset, shop, api, mark=f"{os.getpid():x}")
-                    await rest.comes_to_rest(settings, Play(shop, outside, bank, (), seed=1, rate=0))
+                    await rest.comes_to_rest(settings, Play(shop, api, outside, bank, (), seed=1, rate=0))
         report = await check(settings)
     _show(told, report, as_json=as_json)
 

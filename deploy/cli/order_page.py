@@ -103,6 +103,7 @@ def _by_hand(execution: Body) -> list[str]:
         what = f"{parcel['quantity']} × {details(parcel, 'carrier', 'tracking', 'link')}"
         found.append(f"    parcel {parcel['id']}: {what}, sent {day_and_clock(parcel['sent_at'])}{arrived}{former}")
     found += [f"    attached: {details(given, 'link', 'note')}" for given in execution.get("attached", ())]
+    found += [f"    attached: {details(file, 'name', 'file', 'note')}" for file in execution.get("files", ())]
     if execution.get("withdrawn"):
         found.append("    revoked by staff, not refunded: orderbus delivery grant-again")
     return [*found, f"    returned: {execution['returned']}"] if execution.get("returned") else found

@@ -40,9 +40,9 @@ def simulate(
     """
     first, last = _range(seeds)
     if history:
-        for seed in range(first, last + 1):
-            for line in simulate_one(seed, orders, faults).lines():
-                print(line)
+        clean = [_clean_with_history(seed, orders, faults) for seed in range(first, last + 1)]
+        if not all(clean):
+            raise typer.Exit(Failure.exit_code)
         return
 
     def show(result: Result) -> None:
@@ -59,6 +59,16 @@ def simulate(
         raise typer.Exit(Failure.exit_code)
 
 
+def _clean_with_history(seed: int, orders: int, faults: Faults) -> bool:
+    """Print every event of a seed. Whether no invariant is violated; else which ones, apart from the history."""
+    result = simulate_one(seed, orders, faults)
+    for line in result.lines():
+        print(line)
+    for rule, text in _wrong(result):
+        console.say(f"seed {seed}: {rule}: {text}")
+    return not result.violations
+
+
 def _range(seeds: str) -> tuple[int, int]:
     first, dash, last = seeds.partition("-")
     numbers = [first, last] if dash else [first]
@@ -69,13 +79,18 @@ def _range(seeds: str) -> tuple[int, int]:
 
 def _shown(result: Result) -> None:
     """A failing seed: what is wrong, and what happened to the order."""
-    for rule, text in list(dict.fromkeys((wrong.rule, wrong.text) for wrong in result.violations))[:MOST]:
+    for rule, text in _wrong(result):
         print(f"seed {result.seed}: {rule}: {text}")
     told = next((violation for violation in result.violations if violation.story), None)
     if told:
         print(f"  what happened to {told.key}:")
         for line in told.story:
             print(f"    {line}")
+
+
+def _wrong(result: Result) -> list[tuple[str, str]]:
+    """Rules and what is wrong, each once."""
+    return list(dict.fromkeys((wrong.rule, wrong.text) for wrong in result.violations))[:MOST]
 
 
 def _conclude(summary: Summary) -> None:

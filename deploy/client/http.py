@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -32,6 +32,7 @@ from shared.settings import Settings, name_of
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 OF_FILES = aiohttp.ClientTimeout(total=600, connect=5)
+OF_STREAMS = aiohttp.ClientTimeout(total=None, connect=5, sock_read=600)
 TRIES = 5
 """How often a command is sent, under one Idempotency-Key, if the service does not answer or is busy."""
 PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -147,14 +148,15 @@ class Http:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         *,
-        file: bytes | None = None,
+        file: bytes | BinaryIO | None = None,
     ) -> Any:
-        """The decoded answer (text where it is no JSON). `file`: sent as it is, with time. Raises ClientError."""
+        """The decoded answer (text where it is no JSON). `file`: sent as it is, with time; one that is open is read in
+        parts. Raises ClientError."""
         assert self._session is not None
         sent = {"Authorization": f"Bearer {place.token}"} if place.token else {}
         sent |= headers or {}
         data = file if body is None else orjson.dumps(body)
-        timeout = TIMEOUT if file is None else OF_FILES
+        timeout = TIMEOUT if file is None else OF_FILES if isinstance(file, bytes) else OF_STREAMS
         try:
             async with self._session.request(
                 method, place.url + path, data=data, headers=sent, timeout=timeout
@@ -266,6 +268,18 @@ class ApiClient(Http):
         headers = {"Content-Type": media, "Idempotency-Key": str(uuid.uuid4())}
         place = await self._connected(service)
         return mapping(await self.request(place, "POST", path, headers=headers, file=file))
+
+    async def put_file(self, service: str, path: str, file: BinaryIO, identity: str = "") -> dict[str, Any]:
+        """Send an open file, once. Raises OutcomeUnknown if it may have been taken, and another ClientError if not."""
+        identity = identity or str(uuid.uuid4())
+        headers = {"Content-Type": "application/octet-stream", "Idempotency-Key": identity}
+        place = await self._connected(service)
+        try:
+            return mapping(await self.request(place, "PUT", path, headers=headers, file=file))
+        except ClientError as trouble:
+            if trouble.in_doubt:
+                raise OutcomeUnknown(trouble, identity) from trouble
+            raise
 
     async def orders(
         self, *, status: str = "", store: str = "", find: str = "", limit: int = 50, after: str = ""

@@ -13,6 +13,11 @@ from deploy.demo.catalogue import Catalogue
 from shared.contracts.storefront import CheckoutSubmitted, DeliveryCharge, PaymentChoice, Source, SubmittedItem
 from shared.contracts.values import Address, Customer, Discount, TaxLine
 
+NAMES = (
+    "Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,"
+    "Leslie Lamport,Frances Allen,Jim Gray,Adele Goldberg,Tony Hoare,Karen Jones,Niklaus Wirth,Margaret Hamilton"
+).split(",")
+
 
 class Country(NamedTuple):
     currency: str

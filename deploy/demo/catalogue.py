@@ -47,12 +47,16 @@ class Product:
     """Units at the start; None if the stock is not tracked."""
     codes: int = 0
     """Redemption codes in its pool from the start."""
+    as_file: bool = False
+    """They are imported from a CSV file."""
     reduced: bool = False
     """Taxed at the reduced rate."""
     further: Sequence[Mapping[str, Any]] = ()
     """Further actions."""
     fields: Sequence[str] = ()
     """Custom fields that the customer fills in."""
+    made_to_order: bool = False
+    """Sold by the atelier alone."""
     of: str = ""
     """The product that it is a SKU of, if that has several."""
 
@@ -76,6 +80,8 @@ class Catalogue:
     """By id, each as `offer.configure` wants it."""
     servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The game servers by id, as `server.configure` wants them, but for their address: the outside world's."""
+    atelier: str = ""
+    """The store that sells what is made to order, and nothing else."""
 
     @property
     def main(self) -> str:
@@ -90,19 +96,22 @@ class Catalogue:
         """Sells what is done on its game server."""
         return list(self.stores)[2]
 
+    def sold_by(self, store: str) -> list[Product]:
+        return [each for each in self.products.values() if each.made_to_order == (store == self.atelier)]
+
 
 def load(outside_url: str, codes: int | None = None) -> Catalogue:
     """The shipped catalogue, its actions pointing at the outside world at `outside_url`. `codes`: other than written
     there, in every pool."""
     read = tomllib.loads(FILE.read_text().replace("{outside}", outside_url))
-    main, fair, games = read["store"], read["store"] | read["fair"], read["store"] | read["games"]
+    stores = [read["store"] | read.get(place, {}) for place in ("store", "fair", "games", "atelier")]
     products = {entry["sku"]: Product(**entry) for entry in read["product"]}
     if codes is not None:
         products = {sku: replace(product, codes=min(codes, product.codes)) for sku, product in products.items()}
-    stores = {store.pop("id"): store for store in (dict(main), dict(fair), dict(games))}
     offers = {entry.pop("id"): entry for entry in map(dict, read["offer"])}
     servers = {entry.pop("id"): entry for entry in map(dict, read["server"])}
-    return Catalogue(stores, products, Delivery(**read["delivery"]), offers, servers)
+    by_id, delivery = {store.pop("id"): store for store in stores}, Delivery(**read["delivery"])
+    return Catalogue(by_id, products, delivery, offers, servers, atelier=read["atelier"]["id"])
 
 
 async def open_shop(
@@ -124,7 +133,7 @@ async def open_shop(
         *(
             offer(edges, store, product, (stock or {}).get(product.sku, 0))
             for store in catalogue.stores
-            for product in catalogue.products.values()
+            for product in catalogue.sold_by(store)
         ),
         *(
             edges.command("fulfillment", f"/stores/{catalogue.main}/offers/{id}", offered, method="PUT")
@@ -132,6 +141,10 @@ async def open_shop(
         ),
         send_webhooks(edges, outside, catalogue, hook),
     )
+    for store in catalogue.stores:  # a worker takes one file at a time
+        for product in catalogue.products.values():
+            if product.as_file:
+                await _import_codes(edges, store, product)
     await _open_games(edges, outside, catalogue)
 
 
@@ -167,15 +180,26 @@ async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -
     units = (product.stock or 0) + more
     if counted and units:
         await edges.command("fulfillment", f"/stores/{store}/stock/{product.sku}", {"quantity": units})
-    if product.codes:
+    if product.codes and not product.as_file:
         await _fill_pool(edges, store, product)
 
 
 async def _fill_pool(edges: ApiClient, store: str, product: Product) -> None:
-    codes = [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
+    codes = _codes_of(store, product)
     path = f"/stores/{store}/pools/{product.action['pool']}/codes"
     for first in range(0, len(codes), 10_000):
         await edges.command("fulfillment", path, {"codes": codes[first : first + 10_000]})
+
+
+async def _import_codes(edges: ApiClient, store: str, product: Product) -> None:
+    """A file; those that the pool has already are left out."""
+    lines = "".join(f"{code},2026-03-03\r\n" for code in _codes_of(store, product))
+    path = f"/stores/{store}/pools/{product.action['pool']}/codes"
+    await edges.upload("fulfillment", path, f"code,bought\r\n{lines}".encode(), "text/csv")
+
+
+def _codes_of(store: str, product: Product) -> list[str]:
+    return [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
 
 
 async def send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:

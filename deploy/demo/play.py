@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from deploy.client.http import ClientError
+from deploy.client.http import ApiClient, ClientError
 from deploy.client.storefront import KafkaUnreachable
-from deploy.demo.catalogue import DESK, HOOK
+from deploy.demo.atelier import Atelier
+from deploy.demo.catalogue import DESK, HOOK, Catalogue
 from deploy.demo.shop import NeverHappened, Order, Shop
 from deploy.demo.stories import Story, cast, visit
 from deploy.sandboxes.client import OutsideWorld, StripeSandbox
@@ -110,9 +111,18 @@ class Play:
     """Runs every story against a running system."""
 
     def __init__(
-        self, shop: Shop, outside: OutsideWorld, bank: StripeSandbox, people: Sequence[Story], *, seed: int, rate: float
+        self,
+        shop: Shop,
+        edges: ApiClient,
+        outside: OutsideWorld,
+        bank: StripeSandbox,
+        people: Sequence[Story],
+        *,
+        seed: int,
+        rate: float,
     ) -> None:
         self.shop, self.outside, self.bank = shop, outside, bank
+        self._atelier = Atelier(edges, outside)
         self.people, self.seed = people, seed
         self._pause = 1 / rate if rate else 0.0
         self._places = AT_FIRST
@@ -140,12 +150,11 @@ class Play:
 
     async def _tell(self, number: int, story: Story) -> None:
         catalogue = self.shop.catalogue
-        store = catalogue.games if story.at_the_games else catalogue.main
-        order = self.shop.order(catalogue.fair if story.at_the_fair else store)
+        order = self.shop.order(_store_of(story, catalogue))
         life = Life(order, story)
         self.tally.lives.append(life)
         try:
-            await story.walk(visit(story, number, order, catalogue, self.bank, self.seed))
+            await story.walk(visit(story, number, order, catalogue, self.bank, self._atelier, self.seed))
             self.tally.ended(life)
         except (NeverHappened, KafkaUnreachable, ClientError) as trouble:
             life.trouble = str(trouble)
@@ -179,6 +188,14 @@ class Play:
         except ClientError:
             return
         self.tally.webhooks = sum(hook["distinct"] for name, hook in hooks.items() if name.startswith(HOOK))
+
+
+def _store_of(story: Story, catalogue: Catalogue) -> str:
+    if story.at_the_fair:
+        return catalogue.fair
+    if story.at_the_games:
+        return catalogue.games
+    return catalogue.atelier if story.at_the_atelier else catalogue.main
 
 
 def stock_for(people: Sequence[Story]) -> dict[str, int]:

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from deploy.client.http import ApiClient
+from deploy.client.http import ApiClient, ClientError
 from deploy.demo.play import Life, Play
 from deploy.sandboxes.client import StripeSandbox
 from shared.settings import Settings
 from shared.shell.postgres.engine import connect
+
+KEYS = "season-pass"
+"""The product, and the pool, whose codes come from a file."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,32 @@ async def rows_of(edges: ApiClient, play: Play) -> dict[str, Mapping[str, Any]]:
             rows |= {row["key"]: row for row in page["orders"] if row["key"] in wanted}
             after = page["next"]
     return rows
+
+
+async def taken_keys(edges: ApiClient, play: Play) -> int:
+    """Codes of the imported pool that are not free."""
+    pool = await edges.get("fulfillment", f"/stores/{play.shop.catalogue.main}/pools/{KEYS}")
+    return int(pool["taken"])
+
+
+async def seen_keys(edges: ApiClient, play: Play) -> list[str]:
+    """Those that the play's customers have had, be it before a refund."""
+    seen: list[str] = []
+    for life in play.tally.lives:
+        if KEYS in life.story.skus:
+            try:
+                found = await edges.get("fulfillment", f"/orders/{life.order.id}/deliveries")
+            except ClientError:
+                continue  # lost, which is said elsewhere
+            given = [item.get("instructions") or {} for item in found["items"] if item["sku"] == KEYS]
+            seen += [code for one in given for code in one.get("codes") or [one.get("code")] if code]
+    return seen
+
+
+async def keys_are_given_once(edges: ApiClient, play: Play, taken_before: int) -> bool:
+    """No two customers have had the same, and only what was seen is not free."""
+    seen = await seen_keys(edges, play)
+    return len(set(seen)) == len(seen) == await taken_keys(edges, play) - taken_before
 
 
 def lost(lives: Sequence[Life], rows: Mapping[str, Mapping[str, Any]]) -> list[Life]:

@@ -9,11 +9,13 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from deploy.demo.basket import COUNTRIES, checkout, person
+from deploy.demo.atelier import Atelier
+from deploy.demo.basket import COUNTRIES, NAMES, checkout, person
 from deploy.demo.catalogue import Catalogue
-from deploy.demo.shop import GOOD_CARD, Order
+from deploy.demo.shop import GOOD_CARD, NeverHappened, Order
 from deploy.sandboxes.client import StripeSandbox
 from deploy.sandboxes.rcon import PLAYERS
+from shared.contracts.delivery_work import MarkDeliveredDelivery
 from shared.contracts.payments import RecordPayment, RefundLine, RefundPayment
 from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice
 from shared.contracts.values import Customer
@@ -23,10 +25,6 @@ SECURE_CARD = "pm_card_threeDSecure2Required"
 CLOSED_ACCOUNT = "pm_card_refundFail"
 TIMEOUT = 180.0
 """Seconds, unless a visit says otherwise: the shop may be full."""
-NAMES = (
-    "Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,"
-    "Leslie Lamport,Frances Allen,Jim Gray,Adele Goldberg,Tony Hoare,Karen Jones,Niklaus Wirth,Margaret Hamilton"
-).split(",")
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
 
 
@@ -45,6 +43,8 @@ class Visit:
     marks: set[str] = field(default_factory=set)
     timeout: float = TIMEOUT
     """Seconds that the story waits for one step."""
+    atelier: Atelier | None = None
+    """Where something is made to order."""
 
     def checkout(self, card: str = GOOD_CARD) -> CheckoutSubmitted:
         return checkout(
@@ -162,11 +162,7 @@ async def cancels_after_paying(visit: Visit) -> None:
     await visit.buys()
     await visit.order.shows(_waits_for_a_parcel, "a parcel to send", within=visit.timeout)
     await visit.order.is_cancelled()
-    await visit.order.shows(
-        lambda it: it.status == "cancelled" and it.latest["payment_status"] == "refunded",
-        "a refund",
-        within=visit.timeout,
-    )
+    await visit.order.shows(_is_cancelled_and_refunded, "a refund", within=visit.timeout)
 
 
 async def wants_all_money_back(visit: Visit) -> None:
@@ -174,6 +170,26 @@ async def wants_all_money_back(visit: Visit) -> None:
     await visit.sees("completed")
     await visit.order.is_refunded()
     await visit.sees("refunded")
+
+
+async def returns_season_keys(visit: Visit) -> None:
+    """All money back for two keys that the customer has seen: they stay theirs, no other customer gets them."""
+    await visit.buys()
+    await visit.sees("completed")
+    await visit.order.is_refunded()
+    await visit.sees("refunded")
+
+
+async def cancels_season_keys(visit: Visit) -> None:
+    """At once: keys that are on their way by then and were not seen return to their pool."""
+    await visit.buys()
+    await visit.order.shows(lambda it: it.latest.get("payment_status") == "paid", "the payment", within=visit.timeout)
+    await visit.order.is_cancelled()
+    await visit.order.shows(_is_cancelled_and_refunded, "a refund", within=visit.timeout)
+
+
+def _is_cancelled_and_refunded(order: Order) -> bool:
+    return order.status == "cancelled" and order.latest["payment_status"] == "refunded"
 
 
 async def wants_some_money_back(visit: Visit) -> None:
@@ -257,6 +273,24 @@ async def orders_an_engraving(visit: Visit) -> None:
     await visit.order.is_sent_again()
 
 
+async def orders_a_portrait(visit: Visit) -> None:
+    """Staff paint it and upload it for this order; the customer downloads it by the link of the email."""
+    assert visit.atelier
+    await visit.buys()
+    await visit.order.shows(_waits_for_staff, "a portrait to paint", within=visit.timeout)
+    portrait = f"A portrait of {visit.customer.name}. ".encode() * 5_000
+    await visit.atelier.hands_over(visit.order, portrait, f"Portrait of {visit.customer.name}.png", visit.timeout)
+    await visit.order.publish(MarkDeliveredDelivery(items=("1",), reason="Painted."))
+    await visit.sees("completed")
+    link = await visit.atelier.link_to(visit.customer.email, visit.timeout)
+    if await visit.atelier.download(link, visit.timeout) != portrait:
+        raise NeverHappened(f"order {visit.order.id} has another portrait")
+
+
+def _waits_for_staff(order: Order) -> bool:
+    return any(item["delivery"] == "waiting" for item in order.latest.get("items") or [])
+
+
 async def never_gets_it_right(visit: Visit) -> None:
     right = visit.checkout()
     await visit.order.opens(right.currency, visit.country)
@@ -295,6 +329,7 @@ class Story:
     """Some downloads, codes or courses are in the basket."""
     at_the_fair: bool = False
     at_the_games: bool = False
+    at_the_atelier: bool = False
     by_itself: bool = False
 
 
@@ -303,12 +338,17 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 38, buys_downloads, by_itself=True),
+    Story("buys downloads", 35, buys_downloads, by_itself=True),
+    Story("returns season keys", 1, returns_season_keys, _ends("refunded"), skus=("season-pass",), digital=False),
+    Story(
+        "cancels season keys", 1, cancels_season_keys, _ends("cancelled"), skus=("season-pass", "print"), digital=False
+    ),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
     Story("becomes a keeper", 2, becomes_a_keeper, skus=("lessons", "keeper"), digital=False, by_itself=True),
     Story("stops the lessons", 1, stops_the_lessons, _ends("refunded"), skus=("lessons", "keeper"), digital=False),
     Story("buys a rank", 1, buys_a_rank, skus=("rank",), digital=False, at_the_games=True),
     Story("orders an engraving", 1, orders_an_engraving, skus=("compass",)),
+    Story("orders a portrait", 1, orders_a_portrait, skus=("portrait",), digital=False, at_the_atelier=True),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),
     Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),
@@ -344,7 +384,9 @@ def cast(orders: int, rng: random.Random) -> list[Story]:
     return people
 
 
-def visit(story: Story, number: int, order: Order, catalogue: Catalogue, bank: StripeSandbox, seed: int) -> Visit:
+def visit(
+    story: Story, number: int, order: Order, catalogue: Catalogue, bank: StripeSandbox, atelier: Atelier, seed: int
+) -> Visit:
     """The customer of a story: name, country and basket come of the seed and the number."""
     rng = random.Random(f"{seed}/{number}")  # noqa: S311  # a play, no secrets
     skus = [(sku, 1) for sku in story.skus]
@@ -353,4 +395,4 @@ def visit(story: Story, number: int, order: Order, catalogue: Catalogue, bank: S
     country = rng.choice(list(COUNTRIES))
     discount = 100 if rng.random() < 0.2 else 0
     customer = person(rng.choice(NAMES), f"{number}-{order.id[-6:]}")
-    return Visit(order, customer, skus, country, discount, catalogue, bank, rng)
+    return Visit(order, customer, skus, country, discount, catalogue, bank, rng, atelier=atelier)

@@ -34,6 +34,7 @@ OURS = (
     "postgres.new.password",
     "stripe",
     "outside",
+    "files",
     "rcon",
     "logs",
     "stack.json",

@@ -152,6 +152,7 @@ class Stack:
                 "ORDERBUS_KAFKA__REPLICATION": str(len(self.brokers)),
                 "ORDERBUS_API_TOKEN": self.secrets.api_token,
                 "ORDERBUS_FULFILLMENT__LINK_SECRET": self.secrets.link_secret,
+                "ORDERBUS_FULFILLMENT__FILES": str(self.data / "files"),
                 "ORDERBUS_FULFILLMENT__DISCORD_URL": f"{self.outside_url}/discord/api/v10",
                 "ORDERBUS_FULFILLMENT__DATA_KEYS": self.secrets.data_keys,
                 "ORDERBUS_NOTIFICATIONS__FEED_SECRET": self.secrets.feed_secret,
@@ -178,7 +179,7 @@ class Stack:
     def _lay_out(self) -> None:
         number, cluster = self._remembered.brokers, self._remembered.cluster
         folders = [self.data / name for name in ("kafka", "kafka-2", "kafka-3")[:number]]
-        for private in (*folders, self.data / "stripe", self.data / "outside"):
+        for private in (*folders, self.data / "stripe", self.data / "outside", self.data / "files"):
             private.mkdir(mode=0o700, exist_ok=True)
         self.brokers = tuple(
             Kafka(folder, self.logs, self.ports, self.children, node=node, brokers=number, cluster=cluster)

@@ -53,3 +53,18 @@ def codes_given_once(trial: Trial, found: Findings) -> Iterator[Broken]:
             taken = trial.world.pools.pools[delivery.row_key(pool)].codes
             if any(taken.get(code or "") != (key, item.id) for code in codes) or len(codes) != wanted:
                 yield "codes_given_once", key, f"item {item.id} has {codes}, which are not its own in the pool"
+    yield from codes_of_two(found)
+
+
+def codes_of_two(found: Findings) -> Iterator[Broken]:
+    """Codes that two items have had: a customer keeps what they have seen, also when it was revoked."""
+    had: dict[tuple[str, str], str] = {}
+    for key, delivery in found.of(Delivery).items():
+        for item in delivery.items:
+            given = item.instructions
+            if given is None or given.kind != "code":
+                continue
+            for code in given.codes or (given.code or "",):
+                other = had.setdefault((delivery.store, code), f"{key} {item.id}")
+                if other != f"{key} {item.id}":
+                    yield "codes_given_once", key, f"item {item.id} has {code}, which {other} has had"

@@ -44,7 +44,8 @@ def _rows(world: World, name: str, found: Findings) -> None:
     for call in store.rows(OPERATIONS).values():
         found.under_way[call.key].add(facts.operation_task(registry, call.kind, call.payload))
     for timer in store.rows(TIMERS).values():
-        found.under_way[timer.key].add(facts.timer_task(registry, timer.kind, timer.payload))
+        if task := facts.timer_task(registry, timer.kind, timer.payload):
+            found.under_way[timer.key].add(task)
 
 
 def _provider(world: World, found: Findings) -> None:

@@ -14,6 +14,7 @@ from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outage import MARK, Circuit, Outage
 from deploy.simulation.tasks import unowned
+from services.fulfillment.domain.file_operations import SignFile
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     CountCodes,
@@ -311,7 +312,9 @@ class CodePools(Outside):
 
 
 class Links(Outside):
-    def do(self, operation: SignDownload, key: str) -> Reply:
+    def do(self, operation: SignDownload | SignFile, key: str) -> Reply:
+        if isinstance(operation, SignFile):
+            return SignFile.Done(f"https://files.example/{operation.file}")
         return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import math
 from datetime import datetime, timedelta
 
+from deploy.check.facts import only_reminds
 from deploy.simulation.world import UNREADABLE, World
 from shared.shell.ports.rows import OperationRow
 from shared.simulation.memory_database import DESTINATIONS, OPERATIONS, OUTBOX, TIMERS
@@ -53,16 +54,22 @@ def unrest(world: World) -> str:
 
 
 def at_rest(world: World) -> bool:
-    """Nothing goes on, and no timer, operation or callback will ever come."""
+    """Nothing goes on, and no timer, operation or callback will ever come, but those that remind staff."""
     if unrest(world) or world.stripe.callbacks or world.tasks:
         return False
     outboxes = any(store.rows(OUTBOX) for store in world.stores.values())
     calls = any(system.waking for system in world.systems)
-    return not outboxes and not calls and _due(world) is None and all(worker.idle() for worker in world.workers)
+    return (
+        not outboxes
+        and not calls
+        and _due(world, reminders=False) is None
+        and all(worker.idle() for worker in world.workers)
+    )
 
 
-def _due(world: World) -> float | None:
-    """In how many seconds the first waiting operation or timer is due; a lease's end counts for a leased one."""
+def _due(world: World, *, reminders: bool = True) -> float | None:
+    """In how many seconds the first waiting operation or timer is due; a lease's end counts for a leased one.
+    `reminders`: also what only reminds staff, which goes on for ever."""
     found: list[datetime] = []
     for name, store in world.stores.items():
         serial: set[str] = set()
@@ -73,7 +80,9 @@ def _due(world: World) -> float | None:
                 found.append(row.leased_until or _callable(world, name, row))
             if row.serial:
                 serial.add(row.key)
-        found += [row.due for row in store.rows(TIMERS).values() if not row.key.startswith(UNREADABLE)]
+        timers = [row for row in store.rows(TIMERS).values() if not row.key.startswith(UNREADABLE)]
+        registry = world.registries[name]
+        found += [row.due for row in timers if reminders or not only_reminds(registry, row.kind)]
     return (min(found) - world.now()).total_seconds() if found else None
 
 
@@ -89,9 +98,9 @@ def _callable(world: World, service: str, row: OperationRow) -> datetime:
     return min(when, row.expires) if row.expires else when
 
 
-def _next(world: World) -> float:
+def _next(world: World, *, reminders: bool = True) -> float:
     """When something happens next, by the loop's time: a timer, an outside system, a customer, staff, a fault."""
-    due = _due(world)
+    due = _due(world, reminders=reminders)
     times = [] if due is None else [world.loop.time() + due]
     times += [when for system in world.systems for when in system.waking.values()]
     times += [when for when in world.loop.timers_of("") if when > world.loop.time() + LOOK]
@@ -99,7 +108,9 @@ def _next(world: World) -> float:
 
 
 def _skip(world: World) -> None:
-    """Nothing goes on: let the time pass until something does."""
+    """Nothing goes on: let the time pass until something does. Where staff will only be reminded, it is over."""
+    if _next(world, reminders=False) == math.inf:
+        return
     wait = _next(world) - world.loop.time()
     if LOOK < wait < math.inf:
         world.loop.skip(wait)

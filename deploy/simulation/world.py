@@ -34,6 +34,7 @@ from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
 from services.fulfillment.domain import operations as fulfilling
 from services.fulfillment.domain.delivery import Delivery, Item
+from services.fulfillment.domain.file_operations import SignFile
 from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole
 from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
@@ -155,6 +156,7 @@ class World:
             fulfilling.GiveCodes: self.pools,
             fulfilling.CountCodes: self.pools,
             fulfilling.SignDownload: self.links,
+            SignFile: self.links,
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), self.console),
             CallHttpAction: self.school,
             RevokeHttpAction: self.school,

@@ -14,12 +14,20 @@ from shared.shell.postgres.oldest import oldest
 UNATTENDED = "3 days"
 """As the alert OrderbusPaidUnfinished has it, for deliveries that wait for a parcel, a code or staff."""
 
+RETURN_REFUSED = "coalesce(data ->> 'return_refused', '') <> ''"
+"""As the index `orders_return_refused` has it."""
 _FAILED = '$.lines[*] ? (@.delivery == "failed" && !(@.refunded_whole == true))'
 _FAILED_EXTRA = '$.extras[*] ? (@.delivery == "failed")'
 _FIRST = "jsonb_path_query_first(data, '{}.trouble')"
 _TROUBLES = f"coalesce({_FIRST.format(_FAILED)}, {_FIRST.format(_FAILED_EXTRA)})"
+_SINCE = f"""
+    select min((s.value #>> array[]::text[])::timestamptz) from (
+        select jsonb_path_query(data, '{_FAILED}.trouble_since') union all
+        select jsonb_path_query(data, '{_FAILED_EXTRA}.trouble_since')
+    ) s (value)
+"""
 _TROUBLED = f"""
-    select number, changed_at as since, status, {_TROUBLES} #>> array[]::text[] as trouble
+    select number, coalesce(({_SINCE}), changed_at) as since, status, {_TROUBLES} #>> array[]::text[] as trouble
     from orders where status = '{S.FAILED}' or (status = '{S.PROCESSING}' and (
         jsonb_path_exists(data, '{_FAILED}') or jsonb_path_exists(data, '{_FAILED_EXTRA}')
         or changed_at < clock_timestamp() - interval '{UNATTENDED}'))
@@ -39,6 +47,21 @@ def _troubled(row: Any) -> Attention:
     return Attention("failed delivery", row.number, row.since, reason, f"orderbus retry {row.number}")
 
 
+_RETURN_REFUSED = f"""
+    select number, changed_at as since, data ->> 'return_refused' as why from orders where {RETURN_REFUSED}
+"""
+
+
+async def refused_returns(connection: AsyncConnection) -> list[Attention]:
+    """Of which payments refused the refund: the customer may be owed it."""
+    return await oldest(connection, _RETURN_REFUSED, _refused_return)
+
+
+def _refused_return(row: Any) -> Attention:
+    reason = f"Returned, and its refund was refused: {row.why} Refund it, or record how it was refunded"
+    return Attention("refused refund of a return", row.number, row.since, reason, f"orderbus refund {row.number}")
+
+
 _TO_COMPLETE = f"""
     select number, changed_at as since from orders
     where status = '{S.PROCESSING}' and data ->> 'message' = '{TO_COMPLETE}'
@@ -55,4 +78,8 @@ def _to_complete(row: Any) -> Attention:
     return Attention("order to complete", row.number, row.since, "Everything of it is delivered", command, routine=True)
 
 
-ATTENTION = {"unfinished orders": troubled_orders, "orders to complete": orders_to_complete}
+ATTENTION = {
+    "unfinished orders": troubled_orders,
+    "refused refunds of returns": refused_returns,
+    "orders to complete": orders_to_complete,
+}

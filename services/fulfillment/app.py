@@ -10,6 +10,7 @@ from services.fulfillment.access import access
 from services.fulfillment.attention import ATTENTION
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
+from services.fulfillment.domain.file_operations import SignFile
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
     CountCodes,
@@ -24,9 +25,11 @@ from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.download_log import DownloadLog
 from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.clear_codes import SealingOfClearCodes
+from services.fulfillment.gateways.code_claims import ForgettingClaims
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
+from services.fulfillment.gateways.files.choice import files_of
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
@@ -35,10 +38,11 @@ from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import storage
+from services.fulfillment.uploads import Uploads
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
-from shared.contracts.connections import ConfigureDiscord, ConfigureServer, TestServer
+from shared.contracts.connections import ConfigureCarrier, ConfigureDiscord, ConfigureServer, TestServer
 from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
@@ -82,7 +86,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         ShipOrder,
         RetryDelivery,
         SettleDelivery,
-        *(ConfigureServer, TestServer),
+        *(ConfigureServer, TestServer, ConfigureCarrier),
         *STAFF_COMMANDS,
     ],
 }
@@ -126,14 +130,25 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         gateways={
             SignDownload: links,
             TakeCode: codes,
+            SignFile: links,
             **dict.fromkeys((ReturnCodes, StoreCodes, GiveCodes, CountCodes), codes),
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
             **calls.gateways,
         },
         routes=fulfillment_routes(
-            links, own.files, secrets, CodeImport(engine, vault), DownloadLog(engine), calls.routes
+            links,
+            secrets,
+            CodeImport(engine, vault),
+            Uploads(files_of(own), own.upload_bytes),
+            DownloadLog(engine),
+            calls.routes,
         ),
-        upkeep=[secrets.seal_again, SealingOfClearCodes(engine, vault), SealingAgain(engine, vault)],
+        upkeep=[
+            secrets.seal_again,
+            SealingOfClearCodes(engine, vault),
+            SealingAgain(engine, vault),
+            ForgettingClaims(engine),
+        ],
         resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
         gauges=GAUGES,

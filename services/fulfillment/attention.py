@@ -56,8 +56,21 @@ LOW_POOLS = """
         and free.count > 0 and free.count < cast(p.data ->> 'low_water' as bigint)
 """
 """Those with fewer codes than their mark, and some."""
-_NOT_REVOKED = "select key, changed_at as since, not_revoked as total from deliveries where not_revoked > 0"
-_NOT_CONFIGURED = "select key, changed_at as since, not_configured as total from deliveries where not_configured > 0"
+
+
+def _waiting(column: str, which: str) -> str:
+    """Orders with such items, by what the oldest has waited since. `which`: a JSON path filter. What an older build
+    wrote does not say."""
+    since = f"jsonb_path_query(data, '$.items[*] ? ({which}).waits_since')"
+    return f"""
+        select key, {column} as total,
+            coalesce((select min((s.at #>> array[]::text[])::timestamptz) from {since} s (at)), changed_at) as since
+        from deliveries where {column} > 0
+    """
+
+
+_NOT_REVOKED = _waiting("not_revoked", "exists(@.waits_since)")
+_NOT_CONFIGURED = _waiting("not_configured", '@.status == "waiting_setup" || @.code == "unknown_server"')
 _FAILING_SERVERS = """
     select key, data -> 'health' ->> 'text' as text,
         coalesce(cast(data ->> 'failing_since' as timestamptz), changed_at) as since
@@ -67,8 +80,11 @@ _LOW_STOCK = """
     select key, on_hand - reserved as free, data ->> 'low_stock' as enough, (data ->> 'low_since')::timestamptz as since
     from stock where data ->> 'low_since' is not null
 """
-_TASKS = "select key, changed_at as since, tasks as total from deliveries where tasks > 0"
-_HELD = "select key, changed_at as since, held as total from deliveries where held > 0"
+_TASKS = _waiting("tasks", '@.status == "waiting_task"')
+_HELD = """
+    select key, held as total, coalesce((data ->> 'held_since')::timestamptz, changed_at) as since
+    from deliveries where held > 0
+"""
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
 )

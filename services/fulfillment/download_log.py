@@ -40,6 +40,8 @@ class LoggedDownload:
     """What the caller says that it is."""
     link_expires: datetime
     """Of the link that was used; a renewed one has another."""
+    file: str = ""
+    """One that staff attached to the item; empty: what was bought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class DownloadLog:
             downloads.c.order_key == claim.order,
             downloads.c.item == claim.item,
             downloads.c.link_expires == claim.expires,
+            downloads.c.file == claim.file,
         )
         recent = sa.and_(mine, downloads.c.address == caller.address, downloads.c.at > at - GOES_ON_WITHIN)
         begun = sa.update(downloads).where(recent, ~downloads.c.begun).values(begun=True)
@@ -72,7 +75,7 @@ class DownloadLog:
             if limit and (await connection.execute(count)).scalar_one() >= limit:
                 return False
             values = {"order_key": claim.order, "item": claim.item, "link_expires": claim.expires, "at": at}
-            values |= {"begun": begins}
+            values |= {"file": claim.file, "begun": begins}
             who = {"address": caller.address[:LONGEST], "agent": caller.agent[:LONGEST]}
             await connection.execute(sa.insert(downloads).values(**values, **who))
             await connection.execute(_FORGET, place | {"kept": max(KEPT, limit)})
@@ -82,7 +85,7 @@ class DownloadLog:
         """Of an order, the latest last."""
         columns = (
             *(downloads.c.item, downloads.c.at, downloads.c.address, downloads.c.agent),
-            downloads.c.link_expires,
+            *(downloads.c.link_expires, downloads.c.file),
         )
         statement = sa.select(*columns).where(downloads.c.order_key == order).order_by(downloads.c.number)
         async with self._engine.connect() as connection:

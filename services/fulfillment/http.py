@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from pathlib import Path
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
+from services.fulfillment.carrier_routes import add_carrier_routes
 from services.fulfillment.codes_http import add_code_routes
 from services.fulfillment.domain.delivery import Item
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
@@ -21,12 +21,14 @@ from services.fulfillment.downloads import Downloads, add_downloads
 from services.fulfillment.game_servers import add_server_routes
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.links import Links
+from services.fulfillment.order_files import add_order_file
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.secret_routes import add_secrets
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
+from services.fulfillment.uploads import Uploads, add_file_routes
 from shared.contracts.codes import ConfigurePool, ProvideCode
 from shared.contracts.fulfillment import (
     ConfigureExtras,
@@ -68,18 +70,19 @@ POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),),
 
 def fulfillment_routes(
     links: Links,
-    files: Path | None,
     secrets: SealedSecrets,
     imports: CodeImport,
+    uploads: Uploads,
     log: DownloadLog,
     *further: Callable[[web.Application, HttpApi], None],
 ) -> Callable[[web.Application, HttpApi], None]:
-    """`files`: the folder of downloadable files, where there is one. `further` routes: of kinds of action."""
+    """`further` routes: of kinds of action."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, deliveries)
         _add_order_commands(application, api, store_of)
         add_server_routes(application, api, store_of)
+        add_carrier_routes(application, api, store_of)
         add_code_routes(application, api, imports)
         queries = Queries(api.engine)
         views = Views(queries)
@@ -103,7 +106,9 @@ def fulfillment_routes(
         add_stock_routes(application, api, store_of)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_secrets(application, secrets)
-        add_downloads(application, Downloads(queries, store_of, links, files, log), store_of)
+        add_downloads(application, Downloads(queries, store_of, links, uploads.files, log), store_of)
+        add_file_routes(application, uploads)
+        add_order_file(application, api, uploads, queries, store_of)
         for add_further in further:
             add_further(application, api)
 

@@ -6,12 +6,14 @@ from shared.contracts.delivery_work import (
     AttachDelivery,
     DeliveryNoted,
     DeliveryResent,
+    DeliveryWaitsForStaff,
     GrantAgainDelivery,
     HoldDelivery,
     ItemReturned,
     MarkDeliveredDelivery,
     ParcelDelivered,
     ReleaseDelivery,
+    RenewDownload,
     ResendDelivery,
     ReturnDelivery,
     RevokeDelivery,
@@ -25,6 +27,7 @@ STAFF_ROUTES = (
     ("POST", "/orders/{key}/revoke", RevokeDelivery),
     ("POST", "/orders/{key}/grant-again", GrantAgainDelivery),
     ("POST", "/orders/{key}/attach", AttachDelivery),
+    ("POST", "/orders/{key}/renew", RenewDownload),
     ("POST", "/orders/{key}/hold", HoldDelivery),
     ("POST", "/orders/{key}/release", ReleaseDelivery),
     ("POST", "/orders/{key}/start", StartDelivery),
@@ -33,4 +36,4 @@ STAFF_ROUTES = (
 )
 
 STAFF_COMMANDS = (*(command for _, _, command in STAFF_ROUTES), SetStock, AdjustStock)
-STAFF_FACTS = (DeliveryNoted, DeliveryResent, ItemReturned, StockLow)
+STAFF_FACTS = (DeliveryNoted, DeliveryResent, DeliveryWaitsForStaff, ItemReturned, StockLow)

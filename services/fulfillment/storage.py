@@ -9,6 +9,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.fulfillment.domain.carriers import CarrierPages, carriers_key
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
 from services.fulfillment.domain.discord_connection import DiscordConnection, connection_key
 from services.fulfillment.domain.game_server import GameServer
@@ -47,6 +48,7 @@ stock = state_table(
 )
 game_servers = state_table("game_servers", metadata, sa.Column("failing", sa.Boolean))
 discord_connections = state_table("discord_connections", metadata)
+carriers = state_table("carriers", metadata)
 role_grants = sa.Table(
     "role_grants",
     metadata,
@@ -99,6 +101,18 @@ sealed_codes = sa.Table(
 )
 """Codes by pool. By its `digest` a code is recognised. `unit` counts those of one item from 1; that it is unique makes
 taking twice impossible. Under the key `` are codes that a customer has, of a pool that is not known."""
+code_claims = sa.Table(
+    "code_claims",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("order_key", sa.Text, primary_key=True),
+    sa.Column("item", sa.Text, primary_key=True),
+    sa.Column("codes", sa.BigInteger, nullable=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+)
+"""How many codes of which pool items wait for, since when, and when they were last looked for
+(`gateways/code_claims.py`)."""
 downloads = sa.Table(
     "downloads",
     metadata,
@@ -110,6 +124,7 @@ downloads = sa.Table(
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
     sa.Column("begun", sa.Boolean, nullable=False),
+    sa.Column("file", sa.Text, nullable=False, server_default=""),
 )
 """What customers have downloaded: evidence that they have it. The latest of each item. Until the beginning of the file
 is asked for, a download is not `begun`: clients that fetch parts side by side may ask for another one first."""
@@ -167,6 +182,7 @@ storage = Storage(
         StateTable(ProductHistory, product_histories, store=_store_in),
         StateTable(Stock, stock, _stock_columns, _store_in),
         StateTable(DiscordConnection, discord_connections, store=_store_in),
+        StateTable(CarrierPages, carriers, store=_store_in),
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
         StateTable(GameServer, game_servers, _server_columns, _store_in),
     ],
@@ -216,6 +232,10 @@ class Queries:
     async def discord_connection(self, store: str, connection: str) -> DiscordConnection | None:
         found = await self._data(discord_connections, connection_key(store, connection))
         return None if found is None else read_state(DiscordConnection, found)
+
+    async def carriers(self, store: str) -> CarrierPages:
+        found = await self._data(carriers, carriers_key(store))
+        return CarrierPages() if found is None else read_state(CarrierPages, found)
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)

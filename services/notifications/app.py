@@ -18,7 +18,7 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
-from shared.contracts import checkout, notifications
+from shared.contracts import checkout, delivery_work, notifications
 from shared.core import Message, Ref
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Recall, Service
@@ -58,7 +58,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
                 checkout.OrderDeliveryWaiting,
-                checkout.OrderSupplyLow,
+                *(checkout.OrderSupplyLow, delivery_work.OrderWaitsForStaff),
                 checkout.OrderDeliveryResumed,
                 checkout.OrderFailed,
                 checkout.OrderCompleted,

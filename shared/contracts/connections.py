@@ -1,4 +1,4 @@
-"""Commands to fulfillment about what it delivers by: game servers, and servers on Discord."""
+"""Commands to fulfillment about what it delivers by: game servers, servers on Discord, carriers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shared.contracts.carriers import TrackingPage
 from shared.contracts.discord import Snowflake
 from shared.contracts.fulfillment import COMMANDS
 from shared.contracts.rcon import Game, ServerHost
@@ -41,3 +42,13 @@ class ConfigureDiscord(Command, type="discord.configure", topic=COMMANDS):
     """The server's id."""
     token: Id
     """The name of the secret that holds the bot's token."""
+
+
+class ConfigureCarrier(Command, type="carrier.configure", topic=COMMANDS):
+    """Set the page on which a store's customers follow the parcels of a carrier. It counts for parcels that are sent
+    from then on. Key: `<store>/carriers`."""
+
+    carrier: Line = Field(min_length=1, pattern=r"\S")
+    """As staff write it when they send a parcel, in capitals or not."""
+    page: TrackingPage | None = None
+    """None: no page of the store's own any more. Of well-known carriers fulfillment has one."""

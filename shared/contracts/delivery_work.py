@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from shared.contracts.checkout import ORDERS
 from shared.contracts.fulfillment import COMMANDS, EVENTS, Execution
 from shared.contracts.payments import RefundPayment
-from shared.contracts.values import Amount, Count, FreeText, Given, Id, Instructions, Line, Short, Text, Url, Value
+from shared.contracts.values import (
+    Amount,
+    Count,
+    FreeText,
+    Given,
+    Id,
+    Instructions,
+    Line,
+    Short,
+    Text,
+    Url,
+    Value,
+    Wait,
+)
 from shared.core import Command, Event
 
 Why = Annotated[Line, Field(min_length=1)]
 """For staff: it appears in the order's timeline, and the customer never reads it."""
 Items = Annotated[tuple[Id, ...], Field(max_length=1000)]
 Executions = Annotated[tuple[Execution, ...], Field(max_length=1000)]
+StoredName = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9._:@/-]+$")]
 Units = Annotated[int, Field(ge=1, le=10**9)]
 
 # Commands
@@ -61,7 +77,7 @@ class GrantAgainDelivery(Command, type="delivery.grant_again", topic=COMMANDS):
 
 
 class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
-    """Give the customer something more with an item of this order: a link, a text, or both."""
+    """Give the customer something more with an item of this order: a link or a file, a text, or both."""
 
     item: Execution
     link: Url | None = None
@@ -69,6 +85,24 @@ class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
     notify: bool = True
     """False: the customer gets it with the next resending."""
     reason: Why
+    file: StoredName | None = None
+    """One of the store's files, or one that was uploaded for this order: the customer gets a signed link, which ends
+    with the item."""
+    file_name: Line = ""
+    """What the customer sees; empty: as the file is called."""
+    expires_after: Wait = timedelta(days=7)
+    """How long each link to the file works."""
+
+
+class RenewDownload(Command, type="download.renew", topic=COMMANDS):
+    """Send the customer new links to what they can download of an item, with their whole time and limit. What was sent
+    before works until it expires."""
+
+    item: Execution
+    """The item, or `1/2` for its second action."""
+    reason: Why
+    file: StoredName | None = None
+    """One that staff attached to it, and nothing else. Without it: the download that was bought, and all of these."""
 
 
 class HoldDelivery(Command, type="delivery.hold", topic=COMMANDS):
@@ -170,3 +204,34 @@ class ItemReturned(Event, type="item.returned", topic=EVENTS):
     """Nothing of it is left with the customer."""
     resaleable: bool
     reason: Short
+    refund: Line | None = None
+    """The id of the `payment.refund` that payments was sent for it, and for what was returned along with it."""
+
+
+class DeliveryWaitsForStaff(Event, type="delivery.waits_for_staff", topic=EVENTS):
+    """Something of an order goes no further until staff act: told for all of it together, again and again while it
+    waits, ever more rarely. At its beginning only where no other fact says so."""
+
+    what: Line
+    """`Printable maps and 2 more`."""
+    text: Text
+    """What each waits for, and for how long."""
+    since: AwareDatetime
+    """Of what has waited longest."""
+    again: bool = False
+    """Staff were told before."""
+    access_left: bool = False
+    """Access could not be revoked: the order may be closed."""
+
+
+class OrderWaitsForStaff(Event, type="order.waits_for_staff", topic=ORDERS):
+    """Deliveries of the order go no further until staff act. Told for all of them together, and again, ever more
+    rarely, while they wait."""
+
+    what: Line
+    """`Printable maps and 2 more`."""
+    text: Text
+    """What each waits for, and for how long."""
+    since: AwareDatetime
+    again: bool = False
+    """Staff were told before."""

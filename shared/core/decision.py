@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from shared.core.epochs import following
@@ -21,6 +21,9 @@ R = TypeVar("R")
 
 class TimerMessage(Struct):
     """Base of the messages that timers deliver."""
+
+    reminds: ClassVar[bool] = False
+    """People only are reminded by it: what it is about goes no further by itself."""
 
     def about(self) -> str:
         """What distinguishes it from others of its class that the same key waits for, as that of an operation does."""
@@ -151,3 +154,7 @@ class Context:
     def named_id(self, *names: str) -> UUID:
         """The id of an effect with a name: the same whatever the message's other effects are."""
         return effect_id(self.message_id, "\x00".join(names), 0)
+
+    def id_of_command(self, type: str, key: str) -> UUID:
+        """The id of the first command of its wire type that the decision sends to the key: as the shell gives it."""
+        return effect_id(self.message_id, f"{type} {key}", 1)

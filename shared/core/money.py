@@ -101,6 +101,8 @@ def allocate(amount: int, weights: Sequence[int], step: int = 1) -> list[int]:
     Every part is a multiple of `step` if the amount is; an odd rest goes to the largest part. With all weights zero the
     split is even. Raises ValueError for no weights or a negative one.
     """
+    if amount == sum(weights) and step == 1 and weights and min(weights) >= 0 and amount:
+        return list(weights)
     if step > 1:
         parts = [part * step for part in allocate(abs(amount) // step, weights)]
         parts[parts.index(max(parts))] += abs(amount) % step

@@ -47,7 +47,7 @@ async def test_orders_survive_the_death_of(world: World, service: str) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
     await world.edges.command("fulfillment", f"/stores/{world.store}/stock/numbered", {"quantity": 1})
-    play = Play(world.shop, world.outside, world.bank, [*STORIES, *STORIES], seed=seed, rate=0)
+    play = Play(world.shop, world.edges, world.outside, world.bank, [*STORIES, *STORIES], seed=seed, rate=0)
 
     async with killed_now_and_then(world.services.worker(service), random.Random(seed)):
         await play.run()

@@ -317,9 +317,14 @@ async def _end(system: System, it: Journey, outside: Outside) -> End:
             {mail["message_id"]: mail["subject"].replace(order["number"], "#") for mail in mails}.values()
         ),
         "webhooks": _counted(dict(outside.posts.get(it.order.number, [])).values()),
-        # Of a pool without codes staff are told once, by the first order that waits.
-        "timeline": _counted(it["what"] for it in order["timeline"] if "delivery_waiting" not in it["text"]),
+        # Staff are told of a pool without codes by the first that waits, of a paused call by those that wait then.
+        "timeline": _counted(it["what"] for it in order["timeline"] if not _is_for_staff(it)),
     }
+
+
+def _is_for_staff(entry: Mapping[str, str]) -> bool:
+    told = f"{entry['what']} {entry['text']}"
+    return "delivery_waiting" in told or "waits_for_staff" in told
 
 
 def _codes(item: Mapping[str, Any]) -> list[str]:

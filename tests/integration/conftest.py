@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from deploy.devstack.children import Children
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from deploy.devstack.postgres import Postgres
+from tests.integration.moto_s3 import Moto, moto_s3
 
 _numbers = itertools.count(1)
 
@@ -83,3 +85,9 @@ async def kafka_servers(tmp_path_factory: object) -> AsyncIterator[str]:
         await broker.start()
         yield broker.bootstrap_servers
         await broker.stop()
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Moto]:
+    with moto_s3() as running:
+        yield running

@@ -288,6 +288,41 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
     ]
 
 
+async def test_each_order_is_listed_with_the_age_of_what_waits_whatever_else_happened_to_it(
+    engine_of: Engines,
+) -> None:
+    fulfillment, checkout = await engine_of("fulfillment"), await engine_of("checkout")
+    begun, later, now = AT.isoformat(), (AT + timedelta(days=1)).isoformat(), AT + timedelta(days=3)
+    delivery = """insert into deliveries (key, version, sequence, parcels, not_revoked, not_configured, tasks, held,
+        data, changed_at) values (:key, 1, 0, 0, :kept, :setup, :tasks, :held, cast(:data as jsonb), :at)"""
+    for key, column, status in (
+        ("o-1", "kept", "revocation_failed"),
+        ("o-2", "setup", "waiting_setup"),
+        ("o-3", "tasks", "waiting_task"),
+        ("o-4", "held", "planned"),
+    ):
+        counts = dict.fromkeys(("kept", "setup", "tasks", "held"), 0) | {column: 1}
+        waits = [f'{{"status": "{status}", "waits_since": "{since}"}}' for since in (later, begun)]
+        held = f'"held_since": "{begun}"' if column == "held" else f'"items": [{", ".join(waits)}]'
+        await execute(fulfillment, delivery, key=key, data=f"{{{held}}}", at=now, **counts)
+    old = dict.fromkeys(("kept", "setup", "held"), 0)
+    data = '{"items": [{"status": "waiting_task"}]}'
+    await execute(fulfillment, delivery, key="o-5", data=data, at=now, tasks=1, **old)
+    lines = f'{{"lines": [{{"delivery": "failed", "trouble": "HTTP 422", "trouble_since": "{begun}"}}]}}'
+    order = """insert into orders (key, version, sequence, number, status, data, changed_at) values
+        ('o-1', 1, 1, 'ORD-1', 'failed', cast(:data as jsonb), :at)"""
+    await execute(checkout, order, data=lines, at=now)
+
+    assert {(e.what, e.subject, e.since) for e in await found(fulfillment, "fulfillment")} == {
+        ("access not revoked", "o-1", AT),
+        ("not configured", "o-2", AT),
+        ("manual task", "o-3", AT),
+        ("held order", "o-4", AT),
+        ("manual task", "o-5", now),
+    }
+    assert [(e.what, e.since) for e in await found(checkout, "checkout")] == [("failed delivery", AT)]
+
+
 async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
     checkout, payments = await engine_of("checkout"), await engine_of("payments")
     order = """insert into orders (key, version, sequence, number, status, data, changed_at) values
@@ -301,7 +336,8 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("ORD-3", "processing", refunded, now),
         ("ORD-4", "processing", '{"lines": [{"delivery": "pending"}]}', now - timedelta(days=4)),
         ("ORD-5", "completed", failed, now),
-        ("ORD-8", "processing", orjson.dumps({"lines": [], "message": TO_COMPLETE}).decode(), now - timedelta(hours=1)),
+        ("ORD-8", "completed", '{"lines": [], "return_refused": "Too much."}', now),
+        ("ORD-9", "processing", orjson.dumps({"lines": [], "message": TO_COMPLETE}).decode(), now - timedelta(hours=1)),
     ):
         await execute(checkout, order, number=number, status=status, data=data, at=at)
     payment = """insert into payments (key, version, sequence, number, unresolved, data, changed_at) values
@@ -313,7 +349,8 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("unfinished order", "ORD-4", "orderbus order ORD-4"),
         ("failed delivery", "ORD-1", "orderbus retry ORD-1"),
         ("failed delivery", "ORD-2", "orderbus retry ORD-2"),
-        ("order to complete", "ORD-8", "orderbus complete ORD-8"),
+        ("order to complete", "ORD-9", "orderbus complete ORD-9"),
+        ("refused refund of a return", "ORD-8", "orderbus refund ORD-8"),
     ]
     assert sorted((e.what, e.command) for e in await found(payments, "payments")) == [
         ("unresolved payment", "orderbus settle payment ORD-6 captured|not_charged --reason TEXT"),

@@ -1,18 +1,31 @@
-"""Downloads over HTTP: parts, limits, the log, links made again. With fulfillment's worker on PostgreSQL."""
+"""Downloads over HTTP: parts, limits, the log, links made again. With fulfillment's worker on PostgreSQL, from a folder
+and from S3."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
-from services.fulfillment.downloads import disposition
-from tests.integration.test_fulfillment_service import Running, open_shop, running
+from services.fulfillment.file_response import disposition
+from tests.integration.conftest import NewDatabase
+from tests.integration.test_fulfillment_service import Running, open_shop, running_with
 from tests.unit.fulfillment.examples import PAID, line, placed
 
-__all__ = ["running"]
+
+@pytest_asyncio.fixture(params=["folder", "s3"])
+async def running(request: pytest.FixtureRequest, new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
+    s3 = request.getfixturevalue("moto").settings() | {"files": None} if request.param == "s3" else {}
+    async with running_with(await new_database(), tmp_path / "files", upload_bytes=2_000_000, **s3) as found:
+        if s3:
+            async with found.http.put("/stores/acme/files/book.pdf", data=b"the book") as response:
+                assert response.status == 200
+        yield found
 
 
 async def bought(running: Running, limit: int = 0) -> str:
@@ -81,6 +94,22 @@ async def test_the_store_makes_a_link_again_with_its_whole_time_and_limit(runnin
     assert status == 200
     assert (await get(running, renewed["link"]))[:2] == (200, b"the book")
     status, refused = await running.ask("POST", "/orders/o-1/downloads/renew", {"item": "7"})
+    assert (status, refused["code"]) == (409, "nothing_to_renew")
+
+
+async def test_staff_send_the_customer_a_new_link(running: Running) -> None:
+    former = await bought(running)
+    await asyncio.sleep(1.1)  # links end at a whole second
+    wanted = {"item": "1", "reason": "Ada was on holiday."}
+
+    assert (await running.ask("POST", "/orders/o-1/renew", {"item": "1"}))[0] == 400
+    assert (await running.ask("POST", "/orders/o-1/renew", wanted))[0] == 202
+
+    (resent,) = await running.until("delivery.resent")
+    link = resent["items"][0]["instructions"]["link"]
+    assert link != former
+    assert [(await get(running, each))[0] for each in (former, link)] == [200, 200]
+    status, refused = await running.ask("POST", "/orders/o-1/renew", wanted | {"file": "other.pdf"})
     assert (status, refused["code"]) == (409, "nothing_to_renew")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -112,17 +113,22 @@ class Running:
 
 @pytest_asyncio.fixture
 async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
-    url = await new_database()
+    async with running_with(await new_database(), tmp_path / "files") as found:
+        yield found
+
+
+@asynccontextmanager
+async def running_with(url: str, folder: Path, **settings: object) -> AsyncIterator[Running]:
+    """`folder`: made, and served unless `settings` say otherwise."""
     await asyncio.to_thread(migrate, "fulfillment", url)
-    files = tmp_path / "files"
-    for folder in (files / "acme", files / "other"):
-        folder.mkdir(parents=True)
-        (folder / "book.pdf").write_bytes(b"the book")
-    (files / "secret.txt").write_bytes(b"not for sale")
+    for of_store in (folder / "acme", folder / "other"):
+        of_store.mkdir(parents=True)
+        (of_store / "book.pdf").write_bytes(b"the book")
+    (folder / "secret.txt").write_bytes(b"not for sale")
     engine, sink, platform = create_engine(url, "test"), Collected(), Platform()
     store = PostgresStore(engine)
     await store.housekeep(datetime.now(UTC), 9)
-    service = fulfillment_service(_settings(url, files), engine)
+    service = fulfillment_service(_settings(url, {"files": folder} | settings), engine)
     shell = Shell(
         service,
         "fulfillment-0",
@@ -161,7 +167,7 @@ async def _serve(runner: web.AppRunner) -> int:
     return int(runner.addresses[0][1])
 
 
-def _settings(url: str, files: Path) -> FulfillmentSettings:
+def _settings(url: str, settings: dict[str, object]) -> FulfillmentSettings:
     return FulfillmentSettings.model_validate(
         {
             "kafka": {"bootstrap_servers": "127.0.0.1:1"},
@@ -170,7 +176,7 @@ def _settings(url: str, files: Path) -> FulfillmentSettings:
                 "database_url": url,
                 "link_secret": SECRET,
                 "data_keys": SECRET * 4,
-                "files": files,
+                **settings,
                 "pool_recheck": timedelta(hours=1),
             },
             "webhooks_to_private_addresses": True,

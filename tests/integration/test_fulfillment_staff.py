@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,6 +67,7 @@ async def test_a_held_order_is_delivered_by_hand_returned_and_refunded(running: 
     assert sorted(each["items"][0]["item"] for each in sent) == ["1", "2"]
 
     await act(running, "return", items=[{"item": "1"}], refund=True)
-    await running.until("item.returned", "stock.released")
-    assert [row.body for row in running.sink.rows if row.topic == "payments.commands.v1"]
+    back, *_ = [body for body in await running.until("item.returned", "stock.released") if "refund" in body]
+    (asked,) = [dict(json.loads(row.headers)) for row in running.sink.rows if row.topic == "payments.commands.v1"]
+    assert asked["ce_id"] == back["refund"]
     assert (await running.ask("GET", "/stores/acme/stock/poster"))[1]["on_hand"] == 2

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.simulation.as_bought import delivered_as_bought
 from deploy.simulation.catalogue import COURSE
+from deploy.simulation.delivery_checks import codes_of_two
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.game import GIVE, GameConsole
 from deploy.simulation.game_checks import commands_run_once
@@ -20,6 +21,7 @@ from deploy.simulation.warehouse import Warehouse
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
 from services.fulfillment.domain.rcon_operations import RconOperation, RevokeByCommands, RunCommands
 from shared.contracts.fulfillment import EVENTS
+from shared.contracts.values import Instructions
 from shared.shell.ports.bus import BusRecord
 
 
@@ -108,3 +110,18 @@ def test_what_was_configured_is_not_replaced_unasked_neither_at_once_nor_later()
 
     for each in (told, later):
         assert each.broken(2) == ["item 1 has configuration 2, without being asked for"]
+
+
+def test_a_code_that_two_items_have_had_is_found_although_one_was_revoked() -> None:
+    def had(status: ItemStatus, **given: Any) -> Delivery:
+        item = Item("1", "key", "Key", 1, status=status, instructions=Instructions(kind="code", **given))
+        return Delivery(Stage.PAID, "s", items=(item,))
+
+    def broken(*deliveries: Delivery) -> list[str]:
+        found = {f"o-{number}": delivery for number, delivery in enumerate(deliveries, 1)}
+        evidence = SimpleNamespace(of=lambda kind: found)
+        return [text for *_, text in codes_of_two(cast(Any, evidence))]
+
+    first = had(ItemStatus.REVOKED, code="A, B", codes=("A", "B"))
+    assert broken(first, had(ItemStatus.DELIVERED, code="C")) == []
+    assert broken(first, had(ItemStatus.DELIVERED, code="B")) == ["item 1 has B, which o-1 1 has had"]

@@ -42,6 +42,7 @@ def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
         "a timer is fired twice",
         "stock is released twice",
         "restock twice by refund then return",
+        "a code that a customer has is given to another order",
         "latest configuration used unasked",
         "the deadline is renewed at each decline",
         "an order expires without a last look at the provider",

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+import typer
 
 from deploy.cli.simulate import Faults
+from deploy.cli.simulate import simulate as simulate_command
 from deploy.simulation.fault_profile import LEVELS, Level
 from deploy.simulation.history import History
 from deploy.simulation.run import Result, simulate, simulate_many, smaller
@@ -140,6 +142,20 @@ def test_the_command_prints_one_json_document() -> None:
     assert document["lives"] == 6
     assert document["violations"] == []
     assert {"seeds", "lives_per_second", "faults_injected"} <= set(document)
+
+
+def test_a_failing_seed_fails_the_command_that_prints_its_history_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with MUTANTS["a retry has a new idempotency key"].put():
+        failed = next(seed for seed in range(1, 20) if simulate(seed, 20).violations)
+        with pytest.raises(typer.Exit) as ended:
+            simulate_command(f"{failed}-{failed}", history=True)
+    told = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert "ChargeCard" in told.out and "charged_once" not in told.out
+    assert f"seed {failed}: charged_once: " in told.err
+
+    simulate_command("1", orders=1, faults=Faults.NONE, history=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_command_offers_every_level() -> None:

@@ -162,6 +162,20 @@ class TestSecrets:
         assert urls == {name: f"postgresql://{name}:{said[name]}@postgres:5432/{name}" for name in SERVICES}
 
 
+class TestFiles:
+    def test_only_fulfillment_writes_outside_of_memory(self, compose: dict[str, Any]) -> None:
+        workers = {name: one for name, one in compose["services"].items() if one["image"].startswith("orderbus:")}
+        assert all(one["read_only"] and one["tmpfs"] == ["/tmp"] for one in workers.values())  # noqa: S108
+        mounted = {name: volume for name, one in workers.items() for volume in one.get("volumes", ())}
+        assert mounted.keys() == {"fulfillment-0", "fulfillment-1"}
+        place = workers["fulfillment-0"]["environment"]["ORDERBUS_FULFILLMENT__FILES"]
+        assert {volume.rpartition("}")[2] for volume in mounted.values()} == {f":{place}"}
+
+    def test_no_container_writes_to_the_projects_own_files(self, compose: dict[str, Any]) -> None:
+        volumes = [volume for service in compose["services"].values() for volume in service.get("volumes", ())]
+        assert all(volume.endswith(":ro") for volume in volumes if volume.startswith("."))
+
+
 class TestPostgres:
     def test_connections_fit(self, compose: dict[str, Any]) -> None:
         [most] = [int(one.split("=")[1]) for one in compose["services"]["postgres"]["command"] if "max_conn" in one]

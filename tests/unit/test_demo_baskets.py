@@ -6,6 +6,7 @@ import pytest
 
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import load
+from deploy.demo.stories import STORIES
 from services.checkout.domain.sums import line_sums, problems
 
 SHIPPED = load("http://outside.example")
@@ -25,3 +26,8 @@ def test_a_book_is_taxed_at_the_reduced_rate_and_a_parcel_is_charged() -> None:
 
 def test_what_is_not_shipped_has_no_delivery_charge() -> None:
     assert checkout(SHIPPED, SHIPPED.main, ADA, [("atlas", 1)]).deliveries == ()
+
+
+def test_the_stories_are_all_customers() -> None:
+    assert sum(story.share for story in STORIES) == 100
+    assert {sku for story in STORIES for sku in story.skus} <= SHIPPED.products.keys()

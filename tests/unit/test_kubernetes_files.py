@@ -273,6 +273,20 @@ class TestWorkers:
                 assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
                 assert "memory" in container["resources"]["limits"]
 
+    def test_only_fulfillment_writes_outside_of_memory(self) -> None:
+        for name, spec in pods():
+            kept = {one["name"]: one for one in spec.get("volumes", ()) if "persistentVolumeClaim" in one}
+            places = [
+                (container["name"], mount["mountPath"], mount.get("readOnly", False))
+                for container in containers(spec)
+                for mount in container.get("volumeMounts", ())
+                if mount["name"] in kept
+            ]
+            own = [("fulfillment", "/files", False)] if name == "fulfillment" else []
+            assert places == own, name
+        [container] = pod("StatefulSet", "fulfillment")["containers"]
+        assert given(container)["ORDERBUS_FULFILLMENT__FILES"] == "/files"
+
     def test_one_at_a_time_is_evicted(self) -> None:
         assert named_like("PodDisruptionBudget") == {*SERVICES}
 

@@ -144,3 +144,27 @@ def test_emails_never_link_to_downloads_at_no_port(given: Given, capsys: pytest.
     assert settings.problem()
     settings.edge("fulfillment").http_port = 8080
     assert not settings.problem()
+
+
+S3 = {"BUCKET": "files", "ENDPOINT": "https://s3.example", "ACCESS_KEY": "the-key", "SECRET_KEY": "the-secret"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "folder", "named"),
+    [
+        ((), False, ()),
+        (tuple(S3), True, ()),
+        (("ENDPOINT", "SECRET_KEY"), False, ("S3_ENDPOINT", "S3_SECRET_KEY")),
+        ((), True, ("FILES", "S3_BUCKET", "S3_ACCESS_KEY")),
+        (("BUCKET",), True, ("S3_BUCKET", "FILES", "S3_ENDPOINT")),
+    ],
+)
+def test_files_are_in_a_folder_or_in_s3_with_all_of_its_settings(
+    given: Given, left_out: tuple[str, ...], folder: bool, named: tuple[str, ...]
+) -> None:
+    s3 = {f"FULFILLMENT__S3_{name}": value for name, value in S3.items() if name not in left_out}
+    given(FULFILLMENT__PUBLIC_URL="https://shop.example", **s3, **({"FULFILLMENT__FILES": "/files"} if folder else {}))
+    problem = load_process_settings("fulfillment").problem()
+    assert bool(problem) is bool(named)
+    assert [name for name in named if f"{PREFIX}FULFILLMENT__{name}" not in problem] == []
+    assert "the-key" not in problem

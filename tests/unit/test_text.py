@@ -17,7 +17,7 @@ from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.gateways.templates import EmailTemplates
 from shared.contracts.checkout import OrderCancelled, OrderPlaced
 from shared.contracts.envelope import BadBody, decode
-from shared.contracts.examples import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts.examples import OWNERS
 from shared.contracts.notifications import ResendLostMails
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutSubmitted
 from shared.contracts.text import greeted, without_links
@@ -25,10 +25,7 @@ from shared.contracts.values import Customer, Email, FreeText, Line
 from shared.core import Command, Event
 from tests.unit.notifications.examples import OrderScenario, placed
 
-EXAMPLES = [
-    *storefront.EXAMPLES,
-    *(each for part in (checkout, payments, fulfillment, notifications) for each in part.EXAMPLES),
-]
+EXAMPLES = [example for owner in OWNERS for example in owner.EXAMPLES]
 SUBMITTED: dict[str, Any] = next(
     example.model_dump(mode="json", exclude_none=True) for example in EXAMPLES if isinstance(example, CheckoutSubmitted)
 )

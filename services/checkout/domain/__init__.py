@@ -7,6 +7,7 @@ from services.checkout.domain import (  # noqa: F401
     payment,
     placement,
     refund,
+    returned,
     staff_delivery,
     stock,
     store_change,

@@ -27,7 +27,11 @@ class OrderChange(Change[Order]):
 
     def set_part(self, part: Line | Extra, **fields: Any) -> None:
         """Change a line or an extra."""
-        self.state = self.state.with_part(replace(part, **fields))
+        changed = replace(part, **fields)
+        if "trouble" in fields:
+            same = part.trouble_since if part.delivery is changed.delivery else None
+            changed = replace(changed, trouble_since=(same or self.context.at) if changed.trouble else None)
+        self.state = self.state.with_part(changed)
 
     def note(self, what: str, text: str, /, **detail: Any) -> None:
         """Add an entry to the timeline."""

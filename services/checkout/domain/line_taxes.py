@@ -89,6 +89,9 @@ class LineTax:
     country: str | None = None
 
 
+NO_TAX = LineTax()
+
+
 def rate_taxes(taxes: Sequence[TaxLine]) -> list[RateTax]:
     found: dict[tuple[int, str], RateTax] = {}
     for index, tax in enumerate(taxes):
@@ -107,6 +110,8 @@ def rate_of(line: CheckoutLine, rates: Sequence[RateTax]) -> RateTax | None:
 def line_taxes(lines: Sequence[CheckoutLine], taxes: Sequence[TaxLine], *, included: bool) -> list[LineTax]:
     """They sum to the tax lines', of a checkout without problems. No amount may be negative."""
     rates = rate_taxes(taxes)
+    if not rates and not any(line.says_tax for line in lines):
+        return [NO_TAX] * len(lines)
     if any(line.says_tax for line in lines):
         return _by_word_of_the_lines(lines, rates)
     return _by_base(lines, rates, included=included) or _in_proportion(lines, rates, included=included)

@@ -85,6 +85,7 @@ class Line:
     """Of further actions, not sent yet either."""
     access_left: bool = False
     """It was wholly refunded, and the customer keeps what was delivered."""
+    trouble_since: datetime | None = None
 
     @property
     def title(self) -> str:
@@ -122,6 +123,7 @@ class Extra:
     trouble: str = ""
     """Why it is waiting or failed."""
     further_instructions: tuple[Instructions, ...] = ()
+    trouble_since: datetime | None = None
 
     refunded_whole: ClassVar[bool] = False
     has_ended: ClassVar[bool] = False
@@ -224,6 +226,12 @@ class Order:
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     closed_at: datetime | None = None
+    return_refunds: tuple[str, ...] = ()
+    """Ids of the latest refunds that were asked for returned items."""
+    refused_refunds: tuple[tuple[str, str], ...] = ()
+    """The latest requests for refunds that payments refused: their ids, and why."""
+    return_refused: str = ""
+    """Why the refund of what was returned was refused, until there is another refund. Staff see it."""
     payment_methods: Mapping[str, tuple[str, ...]] | None = None
     """Which methods of a provider can be chosen; of others all."""
     complete_by_hand: bool = False
@@ -345,14 +353,15 @@ def fulfilment_status(lines: Sequence[Line], extras: Sequence[Extra] = (), *, de
     """The whole, from the deliveries of the products, and of what comes with them. `deliverable`: the order is paid and
     not closed."""
     products = [line for line in lines if not line.item.is_delivery_charge]
-    states = [line.delivery for line in products]
+    states = {line.delivery for line in products}
+    if states == {DeliveryStatus.REVOKED}:
+        return FulfilmentStatus.REVOKED
     kept: list[Line | Extra] = [line for line in products if not _is_gone(line)]
     kept += [extra for extra in extras if extra.delivery is not DeliveryStatus.REVOKED]
-    if states and all(state is DeliveryStatus.REVOKED for state in states):
-        return FulfilmentStatus.REVOKED
-    if deliverable and any(part.has_failed for part in kept):
+    kept_states = {part.delivery for part in kept}
+    if deliverable and DeliveryStatus.FAILED in kept_states and any(part.has_failed for part in kept):
         return FulfilmentStatus.FAILED
-    if kept and all(part.delivery is DeliveryStatus.DELIVERED for part in kept):
+    if kept_states == {DeliveryStatus.DELIVERED}:
         return FulfilmentStatus.FULFILLED
     if DeliveryStatus.DELIVERED in states:
         return FulfilmentStatus.PARTIALLY_FULFILLED

@@ -8,6 +8,7 @@ from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import advance, hand_over
 from services.checkout.domain.money_message import A_REFUND, end_refund_message
 from services.checkout.domain.order import SENT, Line, Order, Refund, orders
+from services.checkout.domain.returned import end_return_refused
 from services.checkout.domain.timeline import money
 from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
@@ -32,6 +33,7 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         remove_offer_access=fact.remove_offer_access,
         restock=fact.restock,
     )
+    end_return_refused(change)
     total = _refunded_in_all(order, fact)
     if total <= order.refunded:
         end_refund_message(change)
@@ -143,6 +145,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)
+    end_return_refused(change)
     change.set(message=f"{text}.", failed_refunds=order.failed_refunds + fact.amount)
     change.publish(
         OrderRefundFailed(

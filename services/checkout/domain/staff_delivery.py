@@ -8,9 +8,15 @@ from typing import Any
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.order import Line, Order, orders
-from services.checkout.domain.timeline import entry
 from shared.contracts.checkout import DeliveredItem, OrderItemsDelivered
-from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem, StaffAction
+from shared.contracts.delivery_work import (
+    DeliveryNoted,
+    DeliveryResent,
+    DeliveryWaitsForStaff,
+    OrderWaitsForStaff,
+    ResentItem,
+    StaffAction,
+)
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
 from shared.core.portions import in_messages
@@ -77,9 +83,14 @@ def _given(order: Order, item: ResentItem) -> DeliveredItem:
     return DeliveredItem(item=item.item, product=title, quantity=units, instructions=given)
 
 
-@orders.on(ItemReturned)
-def returned(order: Order, fact: ItemReturned, context: Context) -> Decision[Order]:
-    what = f"{fact.quantity} of {order.name_of(fact.item)} returned"
-    text = f"{what}{'' if fact.resaleable else ', not to be sold again'}. {fact.reason}"
-    note = entry(context, fact.type, text, item=fact.item, quantity=fact.quantity, returned=fact.returned)
-    return Decision(order, records=[note])
+@orders.on(DeliveryWaitsForStaff)
+def waits_for_staff(order: Order, fact: DeliveryWaitsForStaff, context: Context) -> Decision[Order]:
+    """It changes nothing of the order. Of what waited when staff completed it by hand they are not told again, but of
+    access that is left."""
+    change = OrderChange(order, context)
+    change.note(fact.type, f"{'Still waits' if fact.again else 'Waits'} for staff. {fact.text}")
+    was_completed = order.completed_at is not None and fact.since < order.completed_at
+    if not fact.access_left and (was_completed or not order.is_deliverable):
+        return change.without_effect()
+    change.publish(OrderWaitsForStaff(what=fact.what, text=fact.text, since=fact.since, again=fact.again))
+    return change.decision()

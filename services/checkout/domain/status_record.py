@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from services.checkout.domain.order import Line, Order
+from services.checkout.domain.order import Order
 from shared.contracts.checkout import OrderStatusRecord, StatusExtra, StatusItem
+from shared.core.quick_models import build, extend
 
 
 def status_record(order: Order) -> OrderStatusRecord:
-    return OrderStatusRecord(
+    return build(
+        OrderStatusRecord,
         number=order.number,
         store=order.store.id,
         status=order.status,
@@ -25,8 +27,10 @@ def status_record(order: Order) -> OrderStatusRecord:
         purchased=order.purchased,
         prices_include_tax=order.prices_include_tax,
         refunded=order.refunded,
-        items=tuple(_item(line) for line in order.lines),
-        extras=tuple(StatusExtra(id=it.id, name=it.title, delivery=it.delivery) for it in order.extras),
+        items=tuple(
+            extend(StatusItem, line.item, delivery=line.delivery, refunded=line.refunded) for line in order.lines
+        ),
+        extras=tuple(build(StatusExtra, id=it.id, name=it.title, delivery=it.delivery) for it in order.extras),
         pay_url=order.pay_url,
         message=order.message,
         placed_at=order.placed_at,
@@ -39,27 +43,4 @@ def status_record(order: Order) -> OrderStatusRecord:
         display_status=order.display_status if order.display_status is not order.status else None,
         status_word=order.status_word,
         held=order.held,
-    )
-
-
-def _item(line: Line) -> StatusItem:
-    item = line.item
-    return StatusItem(
-        item=item.item,
-        sku=item.sku,
-        product=item.product,
-        quantity=item.quantity,
-        unit_price=item.unit_price,
-        line_total=item.line_total,
-        purchased=item.purchased,
-        discount=item.discount,
-        tax=item.tax,
-        tax_rate=item.tax_rate,
-        tax_country=item.tax_country,
-        kind=item.kind,
-        shippable=item.shippable,
-        thumbnail=item.thumbnail,
-        custom_fields=item.custom_fields,
-        delivery=line.delivery,
-        refunded=line.refunded,
     )

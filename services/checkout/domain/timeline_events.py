@@ -15,7 +15,6 @@ from shared.contracts.notifications import (
     WebhookExhausted,
     WebhooksReplayed,
 )
-from shared.contracts.payments import PaymentsRefused
 from shared.core import Context, Decision, Refusal
 
 
@@ -73,7 +72,7 @@ def stock_released(order: Order, fact: StockReleased, context: Context) -> Decis
     return Decision(order, records=[entry(context, fact.type, "Stock released.", skus=dict(fact.skus))])
 
 
-@orders.on(PaymentsRefused, FulfillmentRefused, NotificationsRefused)
+@orders.on(FulfillmentRefused, NotificationsRefused)
 def command_refused(order: Order, fact: Refusal, context: Context) -> Decision[Order]:
     text = f"{fact.command} was refused: {fact.text}"
     return Decision(order, records=[entry(context, fact.type, text, code=fact.code)])

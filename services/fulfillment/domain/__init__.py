@@ -4,12 +4,15 @@ from services.fulfillment.domain import (  # noqa: F401  (they register their ha
     by_hand,
     cancellation,
     hold,
+    reminders,
+    renewal,
     reservation,
     retry,
     returns,
     settlement,
     start,
 )
+from services.fulfillment.domain.carriers import carriers
 from services.fulfillment.domain.delivery import deliveries
 from services.fulfillment.domain.discord_connection import discord_connections
 from services.fulfillment.domain.game_server import servers
@@ -18,4 +21,4 @@ from services.fulfillment.domain.pool import pools
 from services.fulfillment.domain.product import histories, products
 from services.fulfillment.domain.stock import stocks
 
-CORES = (deliveries, stocks, products, histories, pools, servers, discord_connections)
+CORES = (deliveries, stocks, products, histories, pools, servers, discord_connections, carriers)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.fulfillment.domain.attached_files import attach_file, is_of_another, send_file
 from services.fulfillment.domain.cancellation import revoke_item
 from services.fulfillment.domain.change import DeliveryChange, name_of
-from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.delivery import (
+    CANCELLED,
+    WAITING,
+    Delivery,
+    Item,
+    ItemStatus,
+    Parcel,
+    Stage,
+    deliveries,
+)
 from services.fulfillment.domain.kinds import kind_of
-from services.fulfillment.domain.locks import queues
+from services.fulfillment.domain.locks import queues, stock_and_queues
 from services.fulfillment.domain.selection import few, item_problem, refused_for, select_items
 from services.fulfillment.domain.start import start_item
 from shared.contracts.delivery_work import (
@@ -33,7 +43,7 @@ NOTHING_REVOKED = Refused("nothing_revoked", "Staff have revoked nothing of the 
 MOST_ATTACHED = 20
 
 
-def _wrong_stage(delivery: Delivery) -> Refused | None:
+def wrong_stage(delivery: Delivery) -> Refused | None:
     if delivery.stage is Stage.PAID:
         return delivery.waits_for_staff
     if delivery.stage is Stage.PLACED:
@@ -50,7 +60,7 @@ def _note(change: DeliveryChange, action: StaffAction, items: list[Item], reason
 
 @deliveries.on(MarkDeliveredDelivery, locks=queues)
 def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _marking_problem, NOTHING_OPEN)
     if isinstance(items, Refused):
         return items
@@ -107,7 +117,7 @@ def _marking_problem(item: Item) -> Problem | None:
 
 @deliveries.on(ResendDelivery)
 def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _resending_problem, NOTHING_DELIVERED)
     if isinstance(items, Refused):
         return items
@@ -115,6 +125,8 @@ def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Dec
     _note(change, "resent", items, command.reason)
     for item in items:
         kind_of(item).resend(change, item)
+        for file in item.files:
+            send_file(change, item, file)
     return change.decision()
 
 
@@ -127,10 +139,16 @@ def _resending_problem(item: Item) -> Problem | None:
 @deliveries.on(AttachDelivery)
 def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> Decision[Delivery] | Refused:
     item = delivery.find(command.item)
-    wrong = _wrong_stage(delivery) or _attaching_refusal(item, command)
+    wrong = attaching_refusal(delivery, command, context.key)
     if wrong or item is None:
         return wrong or Refused("unknown_item", f"The order has no item {command.item}.")
     change = DeliveryChange(delivery, context)
+    if command.file:
+        _note(change, "attached", [item], command.reason)
+        item = attach_file(change, item, command)
+        if command.notify:
+            send_file(change, item, item.files[-1])
+        return change.decision()
     given = Instructions(kind="manual", link=command.link, note=command.note or None)
     _note(change, "attached", [item], command.reason)
     change.update_item(item, attached=(*item.attached, given))
@@ -140,15 +158,26 @@ def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> D
     return change.decision()
 
 
-def _attaching_refusal(item: Item | None, command: AttachDelivery) -> Refused | None:
+def attaching_refusal(delivery: Delivery, command: AttachDelivery, order: str) -> Refused | None:
+    item = delivery.find(command.item)
+    if wrong := wrong_stage(delivery):
+        return wrong
     if item is None:
         return Refused("unknown_item", f"The order has no item {command.item}.")
     if item.status in CANCELLED:
         return Refused("item_revoked", f"Item {item.id} was refunded or revoked.")
-    if not (command.link or command.note.strip()):
-        return Refused("nothing_to_attach", "Give a link, a note, or both.")
-    if len(item.attached) >= MOST_ATTACHED:
+    if len(item.attached) + len(item.files) >= MOST_ATTACHED:
         return Refused("too_many", f"An item has at most {MOST_ATTACHED} attachments.")
+    return _content_refusal(command, order)
+
+
+def _content_refusal(command: AttachDelivery, order: str) -> Refused | None:
+    if command.file and command.link:
+        return Refused("link_and_file", "Give a link or a file: each is attached by a command of its own.")
+    if command.file and is_of_another(command.file, order):
+        return Refused("wrong_file", "This file is another order's, or no name of a file.")
+    if not (command.file or command.link or command.note.strip()):
+        return Refused("nothing_to_attach", "Give a link, a file, a note, or a note with either.")
     return None
 
 
@@ -157,15 +186,16 @@ def _attaching_refusal(item: Item | None, command: AttachDelivery) -> Refused | 
 
 @deliveries.on(RevokeDelivery, locks=queues)
 def revoked_by_staff(delivery: Delivery, command: RevokeDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _revoking_problem, NOTHING_TO_REVOKE)
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
     _note(change, "revoked", items, command.reason)
     for item in items:
+        left = item.left + _units_sent(item)
         revoke_item(change, item)
-        change.update_item(change.item(item.id), withdrawn=True)
+        change.update_item(change.item(item.id), withdrawn=True, left=left, parcels=_former(item))
     return change.decision()
 
 
@@ -175,10 +205,20 @@ def _revoking_problem(item: Item) -> Problem | None:
     return None
 
 
-@deliveries.on(GrantAgainDelivery, locks=queues)
+def _units_sent(item: Item) -> int:
+    if not kind_of(item).sends_units:
+        return item.sent
+    return item.quantity if item.status is ItemStatus.DELIVERED else item.sent
+
+
+def _former(item: Item) -> tuple[Parcel, ...]:
+    return tuple(replace(parcel, former=True) for parcel in item.parcels)
+
+
+@deliveries.on(GrantAgainDelivery, locks=stock_and_queues)
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
 
     def problem_of(item: Item) -> Problem | None:
         return _granting_problem(item) or _returned_problem(delivery, item)
@@ -189,12 +229,25 @@ def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Cont
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
+    if problems := [problem for item in items if (problem := _replaced(change, item))]:
+        return refused_for(problems)
     for item in items:
-        former = tuple(replace(parcel, former=True) for parcel in item.parcels)
-        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=former))
+        start_item(change, change.update_item(change.item(item.id), withdrawn=False, in_doubt=False))
     change.tell_retried(dict.fromkeys((item.about for item in items), None))
     change.events.insert(0, _granted(items, command.reason))
     return change.decision()
+
+
+def _replaced(change: DeliveryChange, item: Item) -> Problem | None:
+    """Units that were sent are taken from stock again."""
+    if kind_of(item).sends_units and (units := change.units_to_replace(item)):
+        free = change.free_units(item)
+        if units > free:
+            text = f"{units} were sent and have to be taken from stock again, which has {free} free. Add stock first."
+            return item_problem(item.id, "sold_out", f"Item {item.id}: {text}")
+        item = change.replace_units(item)
+    change.update_item(item, left=item.left + item.sent, parcels=_former(item))
+    return None
 
 
 def _returned_problem(delivery: Delivery, item: Item) -> Problem | None:

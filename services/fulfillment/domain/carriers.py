@@ -1,8 +1,14 @@
-"""The public pages on which customers follow parcels, by the carrier's name."""
+"""Public pages on which customers follow parcels, by the carrier's name: those of the store, and well-known ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.fulfillment.domain.keys import row_key
+from shared.contracts.carriers import PLACEHOLDER
+from shared.contracts.connections import ConfigureCarrier
+from shared.core import Context, Core, Decision, Refused
 
 PAGES: Mapping[str, str] = {
     "australia post": "https://auspost.com.au/mypost/track/#/details/{}",
@@ -18,13 +24,70 @@ PAGES: Mapping[str, str] = {
     "ups": "https://www.ups.com/track?tracknum={}",
     "usps": "https://tools.usps.com/go/TrackConfirmAction?tLabels={}",
 }
-"""`{}` stands for the tracking number. Other carriers' pages are given with the parcel."""
+"""`{}` stands for the tracking number. Other carriers' pages are the store's, or given with the parcel."""
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+LONGEST_LINK = 2000
+"""Of `Instructions`: a longer link is none."""
+MOST_CARRIERS = 200
+"""Of one store."""
 
 
-def page_of(carrier: str, tracking: str) -> str | None:
-    page = PAGES.get(" ".join(carrier.casefold().split()))
-    return page.format(_quoted(tracking.strip())) if page and tracking.strip() else None
+@dataclass(frozen=True, slots=True)
+class CarrierPage:
+    """`carrier` as staff wrote it when they set the page, in which `{tracking}` stands for the tracking number."""
+
+    carrier: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierPages:
+    """A store's own. Key: `<store>/carriers`."""
+
+    pages: tuple[CarrierPage, ...] = ()
+    """By carrier."""
+
+    def page_of(self, carrier: str) -> str | None:
+        return next((one.page for one in self.pages if _plain(one.carrier) == _plain(carrier)), None)
+
+
+carriers = Core(CarrierPages)
+
+
+def carriers_key(store: str) -> str:
+    return row_key(store, "carriers")
+
+
+@carriers.begins(ConfigureCarrier)
+def configured(
+    known: CarrierPages | None, command: ConfigureCarrier, context: Context
+) -> Decision[CarrierPages] | Refused:
+    store, _, rest = context.key.partition("/")
+    if not store or rest != "carriers":
+        return Refused("wrong_key", "The key must be <store>/carriers.")
+    pages = [one for one in (known.pages if known else ()) if _plain(one.carrier) != _plain(command.carrier)]
+    if command.page:
+        pages.append(CarrierPage(command.carrier, command.page))
+    if len(pages) > MOST_CARRIERS:
+        return Refused("too_many", f"A store has pages of at most {MOST_CARRIERS} carriers.")
+    return Decision(CarrierPages(tuple(sorted(pages, key=lambda one: _plain(one.carrier)))))
+
+
+def page_of(carrier: str, tracking: str, own: CarrierPages | None = None) -> str | None:
+    """The link to a parcel: by the page of the store, or else by the one that is known. None where there is no page,
+    and for a tracking number without letters and digits: `..` would lead elsewhere."""
+    number = tracking.strip()
+    page = own.page_of(carrier) if own else None
+    known = PAGES.get(_plain(carrier))
+    page = page or (known.replace("{}", PLACEHOLDER) if known else None)
+    if not page or not any(char.isalnum() for char in number):
+        return None
+    link = page.replace(PLACEHOLDER, _quoted(number))
+    return link if len(link) <= LONGEST_LINK else None
+
+
+def _plain(carrier: str) -> str:
+    return " ".join(carrier.casefold().split())
 
 
 def _quoted(text: str) -> str:

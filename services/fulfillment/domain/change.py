@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
+from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Reminder, Stage, StockHold
 from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.staff_waits import (
+    StillWaiting,
+    is_held,
+    is_told_otherwise,
+    next_reminder,
+    told,
+    waits_for_staff,
+)
 from services.fulfillment.domain.status_record import is_told, status_record
 from services.fulfillment.domain.stock import Stock, movement
 from shared.contracts.delivery_work import DeliveryResent, ResentItem
@@ -46,9 +54,7 @@ class DeliveryChange(Change[Delivery]):
     @property
     def items(self) -> list[Item]:
         """With the changes so far; new ones last."""
-        known = {item.id for item in self.state.items}
-        new = [item for id, item in self._updated.items() if id not in known]
-        return [*(self._updated.get(item.id, item) for item in self.state.items), *new]
+        return [*(self._known | self._updated).values()]
 
     def item(self, id: str) -> Item:
         item = self._updated.get(id) or self._known.get(id)
@@ -67,6 +73,8 @@ class DeliveryChange(Change[Delivery]):
 
     def others(self, item: Item) -> list[Item]:
         """The other executions for the same thing."""
+        if len(self._known | self._updated) == 1:
+            return []
         if self._by_about is None:
             self._by_about = {}
             for each in self.items:
@@ -159,19 +167,23 @@ class DeliveryChange(Change[Delivery]):
 
     def _tell_what_was_ended(self) -> None:
         """Less is under way than before, and nothing else says so: the customer may be waiting for the rest."""
+        if self.state.stage is not Stage.PAID or any(isinstance(event, Progress) for event in self.events):
+            return
         ended = [
             item
             for item in self._updated.values()
             if (before := self.state.find(item.id)) and before.status is ItemStatus.IN_PROGRESS
             if item.status is not ItemStatus.IN_PROGRESS
         ]
-        if ended and self.state.stage is Stage.PAID and not any(isinstance(it, Progress) for it in self.events):
+        if ended:
             status, text = self._status_of(ended[-1])
             self.publish(ItemProgressed(item=ended[-1].about, status=status, text=text, under_way=0))
 
     def _tell_what_failed_no_more(self) -> None:
         """Of several actions of an item the one that had failed was revoked: the others may wait, or be done."""
         failed = {item.about for item in self.state.items if item.status is ItemStatus.FAILED}
+        if not failed:
+            return
         told = {event.item for event in self.events if isinstance(event, Progress | ItemRetried)}
         changed = {item.about: item for item in self._updated.values() if item.about in failed - told}
         for about, item in changed.items():
@@ -213,6 +225,24 @@ class DeliveryChange(Change[Delivery]):
         item = self.update_item(item, put_back=item.put_back + found, written_off=item.written_off - found)
         self._released[item.sku] = self._released.get(item.sku, 0) + found
         return self._move(item, stock, item.stock, "put_back")
+
+    def units_to_replace(self, item: Item) -> int:
+        """Those that were sent before staff revoked it, and are sent again: all executions of an item share its
+        stock."""
+        if self.item(item.about).stock is StockHold.NONE:
+            return 0
+        replaced = max(one.taken_again for one in (item, *self.others(item)))
+        return max(0, item.left + item.sent - replaced)
+
+    def replace_units(self, item: Item) -> Item:
+        """Take them from stock, which has them."""
+        units, first = self.units_to_replace(item), self.item(item.about)
+        if units:
+            self._move(first, self._stock(item).lose(units), first.stock, "taken", f"{units} sent again")
+        return self.update_item(self.item(item.id), taken_again=item.left + item.sent)
+
+    def free_units(self, item: Item) -> int:
+        return self._stock(item).free
 
     def _return_taken(self, item: Item, units: int, *, put_back: bool) -> Item:
         """Units that were taken: in stock again, or written off."""
@@ -258,16 +288,46 @@ class DeliveryChange(Change[Delivery]):
             self.put(CodePool, item.queue, pool.without_order(self.context.key))
         return self.update_item(item, queue="")
 
+    # What waits for staff
+
+    def _watch_what_waits_for_staff(self) -> None:
+        """They hear at once of what begins to wait, and are reminded while it does. Where nothing waits, and nothing
+        did, this does nothing."""
+        at, begun, untold = self.context.at, False, False
+        for item in [*self._updated.values()]:
+            waits = waits_for_staff(item)
+            if waits is not (item.waits_since is not None):
+                self.update_item(item, waits_since=at if waits else None)
+                begun, untold = begun or waits, untold or (waits and not is_told_otherwise(item))
+        if is_held(self.state) is not (self.state.held_since is not None):
+            self.set(held_since=at if is_held(self.state) else None)
+            begun = untold = is_held(self.state) or begun
+        reminder = self.state.reminder
+        if begun:
+            known = any(item.waits_since and not is_told_otherwise(item) for item in self.state.items)
+            if untold and not known and (fact := told(self.state, self.items, at, again=False)):
+                self.publish(fact)
+            due = next_reminder(at, 0, self.context.message_id.int)
+            if reminder is None or reminder.due > due:
+                self.set(reminder=Reminder(due))
+                self.timer(due, StillWaiting())
+        elif reminder and not self.state.held_since and not any(item.waits_since for item in self.items):
+            self.set(reminder=None)
+            self.cancel_timer(StillWaiting)
+
     def decision(self) -> Decision[Delivery]:
-        self._tell_what_was_ended()
-        self._tell_what_failed_no_more()
+        if self._updated:
+            self._tell_what_was_ended()
+            self._tell_what_failed_no_more()
         for items in in_messages(self._resent):
             self.publish(DeliveryResent(items=items))
+        self._watch_what_waits_for_staff()
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:
             self.events.insert(0, StockReleased(skus=self._released))
-        self.events = counted(self.events, self.state.in_progress())
+        if self.events:
+            self.events = counted(self.events, self.state.in_progress())
         if self.changed and is_told(self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
@@ -86,6 +86,8 @@ class OutsideWait:
     since: datetime
     tries: int = 1
     calling: bool = False
+    for_staff: bool = False
+    """Staff can end the wait: the server is offline, not the player."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,19 @@ class Parcel:
     """Where the customer follows it."""
     former: bool = False
     """Its item was revoked since, and granted again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """What staff gave the customer in addition, as a download."""
+
+    file: str
+    """Within the store's files."""
+    name: str
+    """What the customer sees."""
+    note: str = ""
+    expires_after: timedelta = timedelta(days=7)
+    """Of each link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +185,22 @@ class Item:
     """Units that were sold and are in stock again. Not counted by builds that knew no returns."""
     written_off: int = 0
     """Units that were sold and not put back, though refunded or returned."""
+    files: tuple[AttachedFile, ...] = ()
+    """What staff gave the customer in addition, as downloads."""
+    waits_since: datetime | None = None
+    """Since when it waits for staff, if it does (`staff_waits.py`)."""
+    left: int = 0
+    """Units that had been sent when staff revoked it, all times together."""
+    taken_again: int = 0
+    """So many of them were replaced from stock when it was granted again; the stock counts them as written off."""
 
     @property
     def about(self) -> str:
         """What it is for: the item's id, `offer` or `order`."""
         return self.id.partition("/")[0]
+
+    def attached_file(self, file: str) -> AttachedFile | None:
+        return next((each for each in self.files if each.file == file), None)
 
     @property
     def number(self) -> int:
@@ -237,6 +263,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Reminder:
+    """When staff hear again of what waits for them."""
+
+    due: datetime
+    times: int = 0
+    """How often they have."""
+    is_late: bool = False
+    """It was due while the service was down, and has been put off once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Everything that fulfillment does for one order. Key: the order id."""
 
@@ -251,6 +288,10 @@ class Delivery:
     """The order's, as the customer reads it; empty in deliveries of earlier builds."""
     held: bool = False
     """Nothing is delivered until staff release it."""
+    held_since: datetime | None = None
+    """Since when it is paid and held."""
+    reminder: Reminder | None = None
+    """While something of it waits for staff."""
     to_start: bool = False
     """Nothing is delivered until staff start it, as the store wants it."""
 

@@ -34,8 +34,10 @@ def fields_of(delivery: Delivery, key: str, item: Item) -> Mapping[str, str]:
 
 def _custom_fields(delivery: Delivery, item: Item) -> list[tuple[str, str]]:
     """Only the first execution of an item keeps them."""
-    sources = delivery.items if item.is_extra else delivery.named(item.about)
-    return [field for source in sources for field in source.custom_fields]
+    if item.is_extra:
+        return [field for source in delivery.items for field in source.custom_fields]
+    first = item if item.number == 1 else delivery.find(item.about)
+    return [*first.custom_fields] if first else []
 
 
 def missing_text(error: MissingFields) -> str:

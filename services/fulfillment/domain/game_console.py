@@ -6,6 +6,10 @@
 | Rust | line breaks | blanks; `"…"` or `'…'` where one begins | `\\"` is a quote |
 | Minecraft | line breaks | blanks; `@a` selects players | `\\"` and `\\\\` are escapes, as in its JSON |
 
+Minecraft reads selectors (`@a`, `@e[…]`) also within what `say`, `tell` or `kick` are given, whether quoted or not, and
+SourceMod's commands read `@all` and `#5` as players. So in Minecraft no value has `@` before a letter or at its end,
+nor follows one, and in Source none begins with `@` or `#`.
+
 So outside quotes a value has letters, digits, `_`, `.`, `+` and `-` only. Within them it is printable; quotes and
 backslashes are escaped in Minecraft, unless the template has escapes of its own there, and are refused elsewhere.
 """
@@ -25,6 +29,11 @@ LONGEST: Mapping[Game, int] = {"minecraft": 1446, "source": 510, "rust": 1000}
 _MARK = "\0"
 _OPENING = " [{(,:="
 """Before a quote that begins a text in Minecraft's JSON and NBT."""
+_SELECTING: Mapping[Game, re.Pattern[str]] = {
+    "minecraft": re.compile(r"@([^\W\d_]|$)"),
+    "source": re.compile(r"^[@#]"),
+}
+_ANY = re.compile("")
 _PLAIN = re.compile(r"[\w.+][\w.+-]*")
 
 
@@ -50,6 +59,8 @@ class _Place(NamedTuple):
     quote: str = ""
     escapes: bool = False
     """A quote can be escaped there."""
+    selecting: re.Pattern[str] | None = None
+    """What a value must not have, since it would select players or entities."""
 
 
 def console_commands(templates: tuple[str, ...], fields: Mapping[str, str], game: Game) -> tuple[str, ...]:
@@ -86,7 +97,8 @@ def _places(skeleton: str, game: Game) -> list[_Place]:
     quote, sure, escape, plain, before = "", True, False, True, " "
     for character in skeleton:
         if character == _MARK:
-            places.append(_Place(quote if sure else "", game == "minecraft" and quote == '"' and plain))
+            selecting = _ANY if before == "@" and game == "minecraft" else _SELECTING.get(game)
+            places.append(_Place(quote if sure else "", game == "minecraft" and quote == '"' and plain, selecting))
         elif escape:
             escape = False
         elif quote and character == "\\" and game != "source":
@@ -109,6 +121,8 @@ def _opens(before: str, game: Game) -> bool:
 def _escaped(value: str, place: _Place) -> str | None:
     """None where it could be more than an argument, or be read as other characters."""
     alike = unicodedata.normalize("NFKC", value)
+    if place.selecting and (place.selecting.search(value) or place.selecting.search(alike)):
+        return None
     if not place.quote:
         return value if _PLAIN.fullmatch(value) and _PLAIN.fullmatch(alike) else None
     if not value.isprintable() or not alike.isprintable():
@@ -122,7 +136,9 @@ def unsafe_text(name: str, game: Game) -> str:
     """For staff: what to fix."""
     named = f"custom field {name.removeprefix(CUSTOM)}" if name.startswith(CUSTOM) else name
     how = "in quotes" if game != "minecraft" else "in quotes, if the command takes text there"
+    selectors = {"minecraft": " or select players (@ before a letter)", "source": " or select players (@ or # first)"}
+    could = f"could change the command{selectors.get(game, '')}"
     return (
-        f"The value of {named} has characters that could change the command: nothing was sent. Do it by hand and "
+        f"The value of {named} has characters that {could}: nothing was sent. Do it by hand and "
         f"settle the item as delivered; or put the placeholder {how}, and retry with the latest configuration."
     )

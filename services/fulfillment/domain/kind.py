@@ -68,7 +68,7 @@ class Kind(Generic[ConfigurationT]):
 def give_codes(change: DeliveryChange, item: Item, pool: str, given: Instructions, *, quiet: bool = False) -> None:
     """Have codes that staff typed recorded as those of the item. `pool`: key, `<store>/` where there is none."""
     codes = given.codes or ((given.code,) if given.code else ())
-    seen = item.instructions is not None
+    seen = item.has_seen_codes
     give = GiveCodes(pool, change.context.key, item.id, codes, keep=seen, note=given.note, quiet=quiet)
     change.request(give)
     change.update_item(change.item(item.id), returning=item.returning + 1)

@@ -44,9 +44,3 @@ def tell_if_low(change: DeliveryChange, key: str, left: int | None) -> None:
 def is_due(pool: CodePool, at: datetime) -> bool:
     """Staff were not told of it within a day."""
     return pool.told is None or at - pool.told >= STILL_LOW_AFTER - ROUNDING
-
-
-def age(since: datetime, at: datetime) -> str:
-    """`for 3 days`."""
-    days = max(1, round((at - since) / timedelta(days=1)))
-    return "for a day" if days == 1 else f"for {days} days"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, wrong_key
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.fulfillment import Action, ConfigureExtras, ConfigureOffer, ConfigureProduct
-from shared.core import Change, Context, Core, Decision, Ref, Refused
+from shared.core import Change, Context, Core, Decision, Problem, Ref, Refused
 from shared.core.fast_dataclasses import replace
 
 
@@ -62,6 +63,8 @@ def history_before(product: Product | None) -> ProductHistory:
 products = Core(Product)
 histories = Core(ProductHistory)
 MAX_HISTORY = 50
+MOST_BYTES = 30_000
+"""Of a product's actions, as JSON: an order of 200 items keeps 6 MB of them then."""
 
 
 def history(message: object, key: str, product: Product | None) -> list[Ref[ProductHistory]]:
@@ -75,7 +78,7 @@ def history_and_stock(message: object, key: str, product: Product | None) -> lis
 @products.begins(ConfigureProduct, locks=history_and_stock)
 def configured(product: Product | None, command: ConfigureProduct, context: Context) -> Decision[Product] | Refused:
     latest = Product(command.action, command.track_stock, further=command.further)
-    wrong = wrong_key(context.key, "<store>/<sku>")
+    wrong = wrong_key(context.key, "<store>/<sku>") or _too_large(latest.actions)
     if wrong:
         return wrong
     decision, stock = _with_version(product, latest, context), context.row(Stock, context.key)
@@ -87,14 +90,33 @@ def configured(product: Product | None, command: ConfigureProduct, context: Cont
 
 @products.begins(ConfigureOffer, locks=history)
 def offer_configured(product: Product | None, command: ConfigureOffer, context: Context) -> Decision[Product] | Refused:
-    return _wrong_key(context.key, "offer") or _with_version(product, _extra(command), context)
+    wrong = _wrong_key(context.key, "offer") or _too_large(command.actions)
+    return wrong or _with_version(product, _extra(command), context)
 
 
 @products.begins(ConfigureExtras, locks=history)
 def extras_configured(
     product: Product | None, command: ConfigureExtras, context: Context
 ) -> Decision[Product] | Refused:
-    return _wrong_key(context.key, "order") or _with_version(product, _extra(command), context)
+    wrong = _wrong_key(context.key, "order") or _too_large(command.actions)
+    return wrong or _with_version(product, _extra(command), context)
+
+
+def _too_large(actions: Sequence[Action]) -> Refused | None:
+    sizes = [len(action.model_dump_json(exclude_defaults=True).encode()) for action in actions]
+    if sum(sizes) <= MOST_BYTES:
+        return None
+    text = (
+        f"The actions have {sum(sizes):,} bytes; at most {MOST_BYTES:,} are allowed: each item of an order keeps them."
+    )
+    problems = [
+        Problem(
+            field=f"actions.{number}", code="too_large", text=f"Action {number} ({action.kind}) has {size:,} bytes."
+        )
+        for number, (action, size) in enumerate(zip(actions, sizes, strict=True), 1)
+        if size > MOST_BYTES // len(actions)
+    ]
+    return Refused("too_large", " ".join((text, *(problem.text for problem in problems))), tuple(problems))
 
 
 def _extra(command: ConfigureOffer | ConfigureExtras) -> Product:

@@ -57,6 +57,9 @@ def _return(change: DeliveryChange, item: Item, line: ReturnedLine, command: Ret
             whole=item.returned == item.quantity,
             resaleable=command.resaleable,
             reason=command.reason,
+            refund=str(change.context.id_of_command(RefundPayment.type, change.context.key))
+            if command.refund
+            else None,
         )
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Parcel, Stage
 from shared.contracts.fulfillment import DeliveryStatusRecord, ExecutionState, ParcelState
+from shared.core.quick_models import build
 
 QUIET = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
 """Of executions that go on as they should."""
@@ -33,7 +34,8 @@ def last_record(delivery: Delivery) -> DeliveryStatusRecord | None:
 
 def status_record(delivery: Delivery) -> DeliveryStatusRecord:
     assert delivery.updated_at is not None
-    return DeliveryStatusRecord(
+    return build(
+        DeliveryStatusRecord,
         store=delivery.store,
         stage=delivery.stage.value,
         held=delivery.held,
@@ -73,7 +75,8 @@ def _cut(text: str, most: int) -> str:
 def _execution(item: Item, *, short: bool) -> ExecutionState:
     """Neither links nor codes: any reader of them has the goods."""
     given = item.instructions
-    return ExecutionState(
+    return build(
+        ExecutionState,
         execution=item.id,
         about=item.about,
         name=item.product,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import TRANSIENT, Delivery, deliveries
 from services.fulfillment.domain.operations import OWN_DATABASE
+from services.fulfillment.domain.staff_waits import CALL_PAUSED
 from shared.core import Context, Decision, Operation, Outcome, TimerMessage
 from shared.core.waits import growing_wait
 
@@ -33,6 +34,8 @@ class ReadWaitingCalls(Operation, safe_to_repeat=True, timeout=30.0, give_up_aft
     class Done(Outcome):
         reasons: tuple[tuple[str, str], ...] = ()
         """By execution; those that wait for nothing in particular are missing."""
+        paused: tuple[str, ...] = ()
+        """Executions whose calls are not made until staff have done what the reason says."""
 
 
 def watch(change: DeliveryChange) -> None:
@@ -63,8 +66,9 @@ def told(
     waiting = [item for item in delivery.items if item.status in TRANSIENT]
     for item in waiting:
         text = reasons.get(item.id, "")[:2000]
-        if text != item.text and (text or item.code == CALL_WAITS):
-            change.update_item(item, code=CALL_WAITS if text else "", text=text)
+        code = (CALL_PAUSED if item.id in outcome.paused else CALL_WAITS) if text else ""
+        if (code, text) != (item.code, item.text) and (text or item.code in (CALL_WAITS, CALL_PAUSED)):
+            change.update_item(item, code=code, text=text)
     return _again(change, call) if waiting else change.decision()
 
 

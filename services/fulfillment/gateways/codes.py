@@ -26,19 +26,18 @@ from services.fulfillment.gateways.clear_codes import (
     remove_clear,
     take_also_clear,
 )
+from services.fulfillment.gateways.code_claims import CodeClaims
 from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
+from services.fulfillment.gateways.low_marks import MARK, TOLD, LowMarks
 from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
 from shared.shell.sealer import CannotOpen
 
 PoolCall = TakeCode | ReturnCodes | StoreCodes | GiveCodes | CountCodes
-MARK = "coalesce((select cast(data ->> 'low_water' as bigint) from code_pools where key = :pool), 0)"
-"""The pool's low-water mark."""
 # Those of the item already, or else exactly as many as are needed, of those that no other call is taking right now.
 # Two at once for one item collide on the unique (key, order_key, item, unit); the loser is retried and finds them.
-# `left` counts as far as it must, before the codes are taken.
 _TAKE = sa.text(f"""
     with mine as (
-        select digest, sealed, unit from sealed_codes where key = :pool and order_key = :order and item = :item
+        select digest, sealed, unit, number from sealed_codes where key = :pool and order_key = :order and item = :item
     ), free as (
         select digest from sealed_codes where key = :pool and order_key is null and not exists (select from mine)
         order by number limit :quantity for update skip locked
@@ -48,18 +47,11 @@ _TAKE = sa.text(f"""
         update sealed_codes c set order_key = :order, item = :item, unit = numbered.unit, taken_at = clock_timestamp()
         from numbered
         where c.key = :pool and c.digest = numbered.digest and numbered.found = :quantity
-        returning c.sealed, c.unit
-    ), mark as (
-        select {MARK} as low
-    ), before as (
-        select count(*) as free from (
-            select from sealed_codes where key = :pool and order_key is null
-            limit (select case when low > 0 then low + :quantity else 0 end from mark)
-        ) few
+        returning c.sealed, c.unit, c.number
     )
-    select sealed, unit, low, free from (
-        select sealed, unit from mine union all select sealed, unit from taken
-    ) given, mark, before order by unit
+    select sealed, unit, number, {MARK} as low, {TOLD} as told from (
+        select sealed, unit, number from mine union all select sealed, unit, number from taken
+    ) given order by unit
 """).bindparams(sa.bindparam("quantity", type_=sa.BigInteger))
 _RETURN = sa.text("""
     update sealed_codes set order_key = null, item = null, unit = null, taken_at = null
@@ -146,6 +138,8 @@ class Codes:
         self._engine = engine
         self._recheck_after = recheck_after
         self._vault = vault
+        self._claims = CodeClaims(recheck_after)
+        self._marks = LowMarks()
 
     async def perform(self, operation: PoolCall, key: str) -> Outcome | NoOutcome:
         try:
@@ -179,21 +173,29 @@ class Codes:
         return NotDone()
 
     async def _take(self, connection: AsyncConnection, take: TakeCode) -> Outcome:
-        values = {"pool": take.pool, "order": take.order, "item": take.item, "quantity": take.quantity}
-        if (await connection.execute(CLEAR_LEFT, values)).scalar_one():
-            codes, left = await take_also_clear(connection, self._vault, take), None
+        place = {"pool": take.pool}
+        kept, left = 0, None
+        if (await connection.execute(CLEAR_LEFT, place)).scalar_one():
+            codes = await take_also_clear(connection, self._vault, take)
+        elif kept := await self._claims.kept_for_others(connection, take):
+            codes = ()
         else:
-            rows = (await connection.execute(_TAKE, values)).all()
-            codes = tuple(self._vault.open(row.sealed, take.pool) for row in rows)
-            left = rows[0].free - take.quantity if rows and rows[0].low else None
-            left = left if left is not None and left < rows[0].low else None
+            codes, left = await self._take_sealed(connection, take)
         if codes:
-            return TakeCode.Done(codes, max(left, 0) if left is not None else None)
-        name = take.pool.partition("/")[2]
-        text = (
-            f"Pool {name} has too few free codes ({take.quantity} needed). Add codes; delivery continues automatically."
-        )
-        return TakeCode.Failed(POOL_EMPTY, text, self._recheck_after)
+            await self._claims.remove(connection, take)
+            return TakeCode.Done(codes, left)
+        await self._claims.enter(connection, take)
+        return TakeCode.Failed(POOL_EMPTY, _too_few(take, kept), self._recheck_after)
+
+    async def _take_sealed(self, connection: AsyncConnection, take: TakeCode) -> tuple[tuple[str, ...], int | None]:
+        """The codes, and how many are left, if too few."""
+        values = {"pool": take.pool, "order": take.order, "item": take.item, "quantity": take.quantity}
+        rows = (await connection.execute(_TAKE, values)).all()
+        codes = tuple(self._vault.open(row.sealed, take.pool) for row in rows)
+        if not rows or not rows[0].low or rows[0].told:
+            return codes, None
+        highest = max(row.number for row in rows)
+        return codes, await self._marks.left(connection, take.pool, rows[0].low, highest)
 
     async def _return(self, connection: AsyncConnection, codes: ReturnCodes) -> Outcome:
         await clear_of(connection, codes.pool, codes.order, codes.item)  # first: meanwhile they could be sealed
@@ -239,6 +241,17 @@ class Codes:
             "digests": [self._vault.digest(code) for code in codes],
             "sealed": [self._vault.seal(code, pool) for code in codes],
         }
+
+
+def _too_few(take: TakeCode, kept: int) -> str:
+    """`kept`: for orders that have waited longer."""
+    name = take.pool.partition("/")[2]
+    if kept:
+        return (
+            f"Pool {name} keeps {kept} codes for orders that have waited for more than a day, and has too few besides "
+            f"({take.quantity} needed). Add codes; delivery continues automatically."
+        )
+    return f"Pool {name} has too few free codes ({take.quantity} needed). Add codes; delivery continues automatically."
 
 
 BYTES = postgresql.ARRAY(sa.LargeBinary)

@@ -26,7 +26,8 @@ class WaitingCalls:
             for call in calls
             if "item" in call.operation and (call.paused or call.error)
         }
-        return ReadWaitingCalls.Done(tuple(reasons.items()))
+        paused = tuple(str(call.operation["item"]) for call in calls if "item" in call.operation and call.paused)
+        return ReadWaitingCalls.Done(tuple(reasons.items()), paused)
 
     async def find(self, operation: ReadWaitingCalls, key: str) -> Outcome | NotDone | NoOutcome:
         return NotDone()

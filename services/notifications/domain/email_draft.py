@@ -18,6 +18,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     OrderStrayCharge,
 )
+from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.text import greeted, without_links
 from shared.contracts.times import moment
 from shared.contracts.values import order_page
@@ -34,6 +35,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "delivery_failed": ("delivery_failure",),
     "delivery_waiting": ("delivery_waiting",),
     "supply_low": ("supply_low",),
+    "waits_for_staff": ("waits_for_staff",),
     "failed": ("order_failed",),
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
@@ -151,6 +153,12 @@ def delivery_waits(log: NotificationLog, item: str, product: str, text: str) -> 
 
 def supply_low(log: NotificationLog, what: str, text: str) -> EmailDraft:
     return EmailDraft("supply_low", f"Little is left: {what}", "staff", {"what": what, "reason": text})
+
+
+def waits_for_staff(log: NotificationLog, event: OrderWaitsForStaff) -> EmailDraft:
+    data = {"what": event.what, "since": moment(event.since), "reason": event.text}
+    subject = f"{'Still waits' if event.again else 'Waits'} for you: order {log.number}, {event.what}"
+    return EmailDraft("waits_for_staff", subject, "staff", data)
 
 
 def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:

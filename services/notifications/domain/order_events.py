@@ -31,6 +31,7 @@ from shared.contracts.checkout import (
     OrderStrayCharge,
     OrderSupplyLow,
 )
+from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.times import moment
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision, Ref
@@ -157,6 +158,16 @@ def supply_low(log: NotificationLog, event: OrderSupplyLow, context: Context) ->
     if change.add_fact("supply_low", each_time=True):
         change.send_emails(email_draft.supply_low(log, event.what, event.text))
         change.notify_staff("supply_low", f"Little is left: {event.what}", event.text)
+    return change.decision()
+
+
+@notification_logs.on(OrderWaitsForStaff)
+def waits_for_staff(log: NotificationLog, event: OrderWaitsForStaff, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("waits_for_staff", each_time=True):
+        email = email_draft.waits_for_staff(log, event)
+        change.send_emails(email)
+        change.notify_staff("waits_for_staff", email.subject, event.text)
     return change.decision()
 
 

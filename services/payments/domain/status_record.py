@@ -12,6 +12,7 @@ from shared.contracts.payments import (
     RefundState,
     StrayChargeState,
 )
+from shared.core.quick_models import build
 
 
 def is_told(payment: Payment) -> bool:
@@ -27,7 +28,8 @@ def last_record(payment: Payment) -> PaymentStatusRecord | None:
 
 def status_record(payment: Payment) -> PaymentStatusRecord:
     assert payment.updated_at is not None
-    return PaymentStatusRecord(
+    return build(
+        PaymentStatusRecord,
         number=payment.number,
         store=payment.store,
         status=payment.status,
@@ -47,12 +49,13 @@ def status_record(payment: Payment) -> PaymentStatusRecord:
             for it in payment.strays
             if not it.ours
         ),
-        items=tuple(ItemLeft(item=share.item, refundable=share.amount) for share in payment.refundable_shares()),
+        items=tuple(build(ItemLeft, item=share.item, refundable=share.amount) for share in payment.refundable_shares()),
     )
 
 
 def _attempt(payment: Payment, attempt: ChargeAttempt) -> AttemptState:
-    return AttemptState(
+    return build(
+        AttemptState,
         attempt=attempt.number_in_checkout,
         status=attempt.status.value,
         provider=payment.provider_of(attempt),
@@ -75,7 +78,8 @@ def _fee(fee: Fee) -> ProviderFee:
 
 def _refund(payment: Payment, refund: Refund) -> RefundState:
     attempt = payment.attempt(refund.attempt)
-    return RefundState(
+    return build(
+        RefundState,
         refund=refund.id,
         attempt=attempt.number_in_checkout if attempt else refund.attempt,
         status=refund.status.value,

@@ -3,9 +3,6 @@
 from shared.contracts.examples import checkout, delivery_work, fulfillment, notifications, payments, stock, storefront
 from shared.core import Message
 
-EXAMPLES: dict[type[Message], Message] = {
-    type(example): example
-    for owner in (storefront, checkout, payments, fulfillment, stock, delivery_work, notifications)
-    for example in owner.EXAMPLES
-}
+OWNERS = (storefront, checkout, payments, fulfillment, stock, delivery_work, notifications)
+EXAMPLES: dict[type[Message], Message] = {type(example): example for owner in OWNERS for example in owner.EXAMPLES}
 """The example of each message class. A test asserts that every published message has one."""

@@ -25,6 +25,7 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     connections.TestServer(),
     connections.ConfigureDiscord(guild="613425648685547541", token="discord-bot"),  # noqa: S106  (the secret's name)
+    connections.ConfigureCarrier(carrier="River Post", page="https://track.river.example/parcels/{tracking}?lang=en"),
     fulfillment.ReceiveStock(quantity=40),
     codes.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
     codes.CodesImported(added=25_000, left=500),

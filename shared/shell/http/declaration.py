@@ -54,11 +54,11 @@ class Declaration:
     raw_body: str = ""
     """Describes a body whose form another system declares: a provider's event."""
     file_media: str = ""
-    """Instead of `body` it also takes a file of this type, which is read in parts."""
+    """It takes a file of this type, which is read in parts; also instead of `body`, where there is one."""
 
     @property
     def has_body(self) -> bool:
-        return bool(self.body or self.raw_body)
+        return bool(self.body or self.raw_body or self.file_media)
 
 
 def declare(handler: object, declaration: Declaration) -> None:

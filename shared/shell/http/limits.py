@@ -11,7 +11,7 @@ import asyncio
 import math
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -160,9 +160,16 @@ class Limits:
 
     async def read_file(self, request: web.Request, most: int) -> bytes:
         """The body, each part of which arrives within the time for a body. Raises ProblemResponse."""
+        file = bytearray()
+        async for part in self.parts_of_file(request, most):
+            file += part
+        return bytes(file)
+
+    async def parts_of_file(self, request: web.Request, most: int) -> AsyncIterator[bytes]:
+        """The same, part by part."""
         if (request.content_length or 0) > most:
             raise _too_large(most)
-        file = bytearray()
+        size = 0
         while True:
             try:
                 async with asyncio.timeout(self.settings.body_seconds):
@@ -170,10 +177,11 @@ class Limits:
             except TimeoutError:
                 raise _too_slow(self.settings.body_seconds) from None
             if not part:
-                return bytes(file)
-            file += part
-            if len(file) > most:
+                return
+            size += len(part)
+            if size > most:
                 raise _too_large(most)
+            yield part
 
 
 def _too_large(most: int) -> ProblemResponse:

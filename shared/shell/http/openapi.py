@@ -40,11 +40,18 @@ VARIABLES: Mapping[str, Json] = {
         "pattern": "^[^/]{1,200}$",
         "description": "`<store>~customer~<id or email>`, or `<store>~staff`.",
     },
+    "file": {"type": "string", "minLength": 1, "maxLength": 200, "description": "The file's name, which may have `/`."},
+    "item": {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}(/[1-9][0-9]?)?$",
+        "description": "The item within the order, or `1/2` (written `1%2F2`) for its second action.",
+    },
     "token": {"type": "string", "minLength": 1, "description": "The signed part of a download link."},
     "name": {"type": "string", "minLength": 1, "description": "The outside system, as `GET /destinations` names it."},
     "id": {"type": "string", "description": "The record's number."},
 }
 """What stands for the variables of paths."""
+BINARY: Json = {"type": "string", "format": "binary"}
 ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
 OF_CALLERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 OF_BODIES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -246,13 +253,15 @@ def _header(header: Header) -> Json:
 
 
 def _body(declaration: Declaration, schemas: Schemas) -> Json:
+    if declaration.body is None and declaration.file_media:
+        return {"required": True, "content": {declaration.file_media: {"schema": BINARY}}}
     if declaration.body is None:
         return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
     content: Json = {"application/json": {"schema": schema}}
     if declaration.file_media:
-        content[declaration.file_media] = {"schema": {"type": "string", "format": "binary"}}
+        content[declaration.file_media] = {"schema": BINARY}
     return {"required": bool(needed.get("required")), "content": content}
 
 

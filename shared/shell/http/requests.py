@@ -3,6 +3,7 @@ once for all routes."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC
 from typing import Annotated, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -83,6 +84,18 @@ async def read_file(request: web.Request, most: int) -> bytes:
     if not declared_in(request).file_media:
         raise TypeError("a file is not declared by its route")
     return await request[LIMITS].read_file(request, most)
+
+
+def parts_of_file(request: web.Request, most: int) -> AsyncIterator[bytes]:
+    """The same, part by part: for what is not kept in memory."""
+    if not declared_in(request).file_media:
+        raise TypeError("a file is not declared by its route")
+    return request[LIMITS].parts_of_file(request, most)
+
+
+def is_read(request: web.Request) -> bool:
+    """Whether all of the body has come and was read."""
+    return request.content.at_eof()
 
 
 async def command_in(request: web.Request, kind: type[C]) -> C:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.postgres_url import PostgresUrl
+from shared.shell.postgres.arrays import ask_builtin_classes
 
 CONNECTION_SETTINGS = {
     "application_name": "orderbus",
@@ -38,6 +39,7 @@ async def connect(
     parsed = PostgresUrl.parse(url)
     mode: Literal["prefer"] | None = None if "sslmode" in parsed.parameters else "prefer"
     given = dict(settings or {})
+    ask_builtin_classes()
     at_once = {_NAME: given.pop(_NAME)} if _NAME in given else {}
     connection = await asyncpg.connect(parsed.driver_url(), timeout=timeout, server_settings=at_once, ssl=mode)
     try:

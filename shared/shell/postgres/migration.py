@@ -14,7 +14,7 @@ from alembic.config import Config
 from shared.shell.postgres.connections import translated
 from shared.shell.postgres.refusals import reached, refusals_named
 from shared.shell.postgres.revision import versions
-from shared.shell.postgres.schema import DROP_V1, TABLES_V1
+from shared.shell.postgres.schema import DROP_V1, PASSING, PASSING_BYTES, STATE_BYTES, TABLES_V1
 
 
 def shell_tables(op: Any) -> None:
@@ -26,6 +26,22 @@ def shell_tables(op: Any) -> None:
 def drop_shell_tables(op: Any) -> None:
     for statement in DROP_V1:
         op.execute(statement)
+
+
+def keep_rows_plain(op: Any, *tables: str) -> None:
+    """Compress only large rows of these tables of states, and of the shell's queues (PostgreSQL, "TOAST").
+
+    By itself PostgreSQL compresses what makes a row larger than 2 kB, whenever the row is written. For a state, which
+    is written with every message, that takes as long as all the rest of the write."""
+    for name in PASSING:
+        op.execute(f"alter table {name} set (toast_tuple_target = {PASSING_BYTES})")
+    for name in tables:
+        op.execute(f"alter table {name} set (toast_tuple_target = {STATE_BYTES})")
+
+
+def drop_plain_rows(op: Any, *tables: str) -> None:
+    for name in (*PASSING, *tables):
+        op.execute(f"alter table {name} reset (toast_tuple_target)")
 
 
 def migrate(service: str, database_url: str, revision: str = "head") -> None:

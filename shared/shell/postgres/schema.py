@@ -20,6 +20,9 @@ QUEUE_STORAGE = (
     "autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_scale_factor = 0, "
     "autovacuum_analyze_threshold = 5000, autovacuum_vacuum_cost_delay = 0)"
 )
+PASSING = ("outbox", "operations")
+PASSING_BYTES, STATE_BYTES = 8160, 4080
+"""Up to which rows are kept as they are: what fills a page, which is the most that PostgreSQL takes, or half a page."""
 
 TABLES_V1 = (
     "create table generation (number integer primary key)",

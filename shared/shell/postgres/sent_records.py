@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.shell.postgres.housekeeping import DAYS_AHEAD, alone, is_partition, partitions_of
+from shared.shell.postgres.schema import PASSING_BYTES
 
 TABLE, OTHER = "outbox_sent", "outbox_sent_other"
 COLUMNS = "id, topic, key, headers, body, sent_at"
@@ -38,7 +39,8 @@ async def _add(connection: AsyncConnection, name: str, day: date) -> None:
     low = datetime.combine(day, time(), UTC)
     high = low + timedelta(days=1)
     await connection.execute(sa.text(f"lock table {OTHER} in access exclusive mode"))
-    unvacuumed = "with (autovacuum_enabled = false)"  # nothing is ever changed in it, and it is dropped whole
+    # Nothing is ever changed in it, and it is dropped whole: neither swept nor compressed.
+    unvacuumed = f"with (autovacuum_enabled = false, toast_tuple_target = {PASSING_BYTES})"
     await connection.execute(sa.text(f"create table if not exists {name} (like {TABLE} including all) {unvacuumed}"))
     moved = f"with moved as (delete from {OTHER} where sent_at >= :low and sent_at < :high returning {COLUMNS})"
     statement = f"{moved} insert into {name} ({COLUMNS}) select {COLUMNS} from moved"

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item, StockHold
+from services.fulfillment.domain.kinds.code import CodeKind, pool_of
+from services.fulfillment.domain.operations import ReturnCodes
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.retry import Retry
 from tests.simulation.mutants.catalogue import instead, mutant
@@ -33,4 +35,19 @@ def latest_unasked() -> Iterator[None]:
         return self._latest_of(item)
 
     with instead(Retry, "_replacement_of", replacement):
+        yield
+
+
+@mutant("a code that a customer has is given to another order")
+def code_given_twice() -> Iterator[None]:
+    real = CodeKind.revoke
+
+    def revoke(self: CodeKind, change: DeliveryChange, item: Item) -> None:
+        """As if the customer had not seen it: it returns to its pool."""
+        if pool := pool_of(item):
+            change.request(ReturnCodes(change.state.row_key(pool), change.context.key, item.id))
+            item = change.update_item(item, returning=item.returning + 1)
+        real(self, change, item)
+
+    with instead(CodeKind, "revoke", revoke):
         yield

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderSupplyLow
-from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem
+from shared.contracts.checkout import (
+    CompleteOrder,
+    OrderCompleted,
+    OrderItemsDelivered,
+    OrderSupplyLow,
+)
+from shared.contracts.delivery_work import (
+    DeliveryNoted,
+    DeliveryResent,
+    DeliveryWaitsForStaff,
+    ItemReturned,
+    OrderWaitsForStaff,
+    ResentItem,
+)
 from shared.contracts.envelope import encode
-from shared.contracts.fulfillment import ItemDelivered, ItemProgressed
+from shared.contracts.fulfillment import ItemDelivered, ItemFailed, ItemProgressed, ItemRetried, ItemWaiting
 from shared.contracts.payments import RefundedLine
 from shared.contracts.stock import StockLow
 from shared.contracts.values import Instructions, OrderStatus
@@ -79,3 +91,40 @@ def test_what_was_refunded_since_is_not_said_to_be_sent() -> None:
     order.hear(DeliveryResent(items=(ResentItem(item="1", instructions=link),)))
     assert order.last.of(OrderItemsDelivered) == []
     assert order.timeline[-1].text.startswith("Not sent: ")
+
+
+def test_what_waits_for_staff_is_told_and_changes_nothing_of_the_order() -> None:
+    """So that its age in the list of what waits is that of the trouble."""
+    order = paid_order("course")
+    before = order.state
+    waits = DeliveryWaitsForStaff(
+        what="Course", text="Course, for 3 days: Call Ada.", since=order.at, again=True, access_left=False
+    )
+    order.hear(waits)
+    assert order.published == [
+        OrderWaitsForStaff(what="Course", text="Course, for 3 days: Call Ada.", since=waits.since, again=True)
+    ]
+    assert order.state is before
+    assert order.timeline[-1].text == "Still waits for staff. Course, for 3 days: Call Ada."
+
+
+def test_what_staff_have_completed_by_hand_is_told_no_more_but_access_that_is_left() -> None:
+    order = paid_order("course")
+    waits = DeliveryWaitsForStaff(what="Course", text="Course: Call Ada.", since=order.at)
+    order.hear(CompleteOrder(note="Done.")).hear(waits)
+    assert order.published == []
+    assert order.timeline[-1].text.endswith("(No effect: the order is completed.)")
+    order.hear(waits.model_copy(update={"access_left": True}))
+    assert len(order.published) == 1
+    order.hear(waits.model_copy(update={"since": order.at}))
+    assert len(order.published) == 1, "it began to wait since then"
+
+
+def test_the_age_of_a_failure_is_not_changed_by_what_else_happens() -> None:
+    order = paid_order("course", "atlas").hear(ItemFailed(item="1", code="forbidden", text="HTTP 403"))
+    began = order.at
+    order.hear(ItemWaiting(item="2", code="shipment", text="Waiting for a parcel."))
+    order.hear(ItemFailed(item="1", code="forbidden", text="HTTP 403 again"))
+    assert [line.trouble_since == began for line in order.state.lines[:2]] == [True, False]
+    order.hear(ItemRetried(item="1"))
+    assert order.state.lines[0].trouble_since is None

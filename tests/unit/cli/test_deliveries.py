@@ -20,6 +20,8 @@ WHY = ("--reason", "As agreed.")
             {"items": ["1"], "codes": ["AAA"], "note": "Enjoy!", "notify": False},
         ),
         (("resend", "--item", "1/2"), "resend", {"items": [], "executions": ["1/2"]}),
+        (("renew", "--item", "1/2"), "renew", {"item": "1/2", "file": None}),
+        (("renew", "--item", "1", "--file", "a.pdf"), "renew", {"item": "1", "file": "a.pdf"}),
         (("revoke",), "revoke", {"items": []}),
         (("grant-again",), "grant-again", {"items": []}),
         (

@@ -43,6 +43,7 @@ KEYED = {
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
     "stores set",
     *(
+        "delivery renew",
         "delivery attach",
         "delivery hold",
         "delivery release",
@@ -54,14 +55,14 @@ KEYED = {
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
     *("reclaim-codes", "republish", "restore", "migrate", "secrets set", "secrets remove", "discord configure"),
-    *("servers set", "servers test"),
-    "codes import",
+    *("servers set", "servers test", "carriers set", "carriers remove"),
+    *("codes import", "files put", "files remove"),
 }
 """What they name is changed once, however often they are repeated."""
 READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
-    *("secrets list", "servers list", "discord test", "stock list", "stock history"),
+    *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
     *("stores list", "stores show", "stores history"),
 }
 

@@ -128,6 +128,7 @@ def test_parcels_attachments_and_returns_are_shown_with_their_item() -> None:
         **{"id": "1", "product": "Atlas", "status": "delivered", "action": {"kind": "shipment"}, "waiting": None},
         "parcels": [parcel | {"delivered_at": AT}, parcel | {"id": "2", "former": True}],
         "attached": [{"kind": "manual", "note": "A map."}],
+        "files": [{"file": ".orders/o-1/a1", "name": "Ada.pdf", "note": ""}],
         "returned": 1,
     }
     order = {
@@ -143,4 +144,5 @@ def test_parcels_attachments_and_returns_are_shown_with_their_item() -> None:
     assert ", arrived 2026-03-03 14:05" in shown
     assert ", before it was granted again" in shown
     assert "attached: A map." in shown
+    assert "attached: Ada.pdf · .orders/o-1/a1" in shown
     assert "returned: 1" in shown

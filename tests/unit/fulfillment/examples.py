@@ -13,6 +13,7 @@ from services.fulfillment.domain.operations import POOL_EMPTY, TakeCode
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.delivery_work import DeliveryWaitsForStaff
 from shared.contracts.fulfillment import (
     Action,
     ConfigureProduct,
@@ -111,8 +112,9 @@ class Shop(Scenario[Delivery]):
 
     @property
     def published(self) -> list[Event]:
-        """Without status records."""
-        return [event for event in super().published if not isinstance(event, DeliveryStatusRecord)]
+        """Without status records, and what only tells staff that something waits for them."""
+        quiet = DeliveryStatusRecord | DeliveryWaitsForStaff
+        return [event for event in super().published if not isinstance(event, quiet)]
 
     def told(self) -> list[DeliveryStatusRecord]:
         """All status records so far."""

@@ -6,7 +6,8 @@ from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.operations import GiveCodes, ReturnCodes, TakeCode
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.codes import ProvideCode
-from shared.contracts.delivery_work import GrantAgainDelivery, RevokeDelivery
+from shared.contracts.delivery_work import GrantAgainDelivery, MarkDeliveredDelivery, RevokeDelivery
+from shared.contracts.fulfillment import RedemptionCode, RetryDelivery
 from tests.unit.fulfillment.examples import EMPTY, Shop, paid
 
 ONE = TakeCode.Done(("AAA",))
@@ -70,3 +71,33 @@ def test_an_item_that_waits_takes_the_codes_of_an_earlier_call() -> None:
     shop.answer(first, EMPTY).answer(TakeCode, ONE)
 
     assert (shop.item().status, shop.open) == (ItemStatus.DELIVERED, [])
+
+
+def delivered_otherwise() -> Shop:
+    """A call may have taken codes; staff gave something else."""
+    shop = paid("key").answer(TakeCode, TakeCode.Unresolved("no answer"))
+    return shop.hear(MarkDeliveredDelivery(note="Your account was credited.", reason="No codes."))
+
+
+def test_codes_of_an_unknown_outcome_return_unseen_to_the_pool() -> None:
+    assert delivered_otherwise().hear(REVOKE).requested == [ReturnCodes("acme/keys", "o-1", "1")]
+    assert delivered_otherwise().hear(OrderCancelled()).requested == [ReturnCodes("acme/keys", "o-1", "1")]
+
+
+def test_a_note_is_no_code_that_the_customer_has_seen() -> None:
+    shop = delivered_otherwise().hear(REVOKE).answer(ReturnCodes, ReturnCodes.Done()).hear(GRANT)
+    shop.answer(TakeCode, TakeCode.Unresolved("no answer"))
+
+    shop.hear(ProvideCode(item="1", codes=("OWN",), reason="Bought elsewhere."))
+
+    assert shop.requested == [GiveCodes("acme/keys", "o-1", "1", ("OWN",), keep=False)]
+
+
+def test_codes_of_an_unknown_outcome_return_when_another_pool_is_configured() -> None:
+    shop = paid("key").answer(TakeCode, TakeCode.Unresolved("no answer"))
+    shop.configure("key", RedemptionCode(pool="others"))
+
+    shop.hear(RetryDelivery(latest=True))
+
+    assert shop.requested == [ReturnCodes("acme/keys", "o-1", "1"), TakeCode("acme/others", "o-1", "1", 1)]
+    assert not shop.item().in_doubt

@@ -114,6 +114,16 @@ def test_a_role_that_was_corrected_is_removed_where_it_was_given_after_all() -> 
     assert [one.action.role for one in shop.answer(first, GiveRole.Done()).last.of(RemoveRole)] == [VIP]
 
 
+def test_a_role_that_another_connection_gives_from_now_on_is_not_removed_by_the_former_one() -> None:
+    shop = bought()
+    shop.configure("vip", ROLE.model_copy(update={"connection": "second"}))
+    shop.hear(RetryDelivery(latest=True))
+    first, second = (one for _, one in shop.open if isinstance(one, GiveRole))
+
+    assert published(shop.answer(second, GiveRole.Done())) == [ItemDelivered]
+    assert shop.answer(first, GiveRole.Done()).last.of(RemoveRole) == []
+
+
 REMOVAL = RemoveRole("acme", "o-1", "1", ROLE, ADA)
 
 
@@ -133,6 +143,11 @@ REMOVAL = RemoveRole("acme", "o-1", "1", ROLE, ADA)
             None,
         ),
         ("o-2", {"id": "1", "status": ItemStatus.DELIVERED, "action": None}, None),
+        (
+            "o-2",
+            {"id": "1", "status": ItemStatus.DELIVERED, "action": ROLE.model_copy(update={"connection": "second"})},
+            Giver("o-2", delivered=True),
+        ),
     ],
 )
 def test_a_role_stays_while_another_execution_gives_it(order: str, item: dict[str, Any], kept: Giver | None) -> None:

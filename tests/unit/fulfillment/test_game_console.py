@@ -200,6 +200,28 @@ def test_minecraft_escapes_quotes_in_its_texts_but_not_within_texts_of_texts() -
     assert len(console_commands((nested,), fields("Ada"), "minecraft")) == 1
 
 
+SELECTING = [
+    *(("minecraft", value) for value in ("@a", "@e[type=cow]", "hi @p!", "ada@example.org", "ends with @", "＠a")),
+    *(("source", value) for value in ("@all", "#12", "＠all")),
+]
+
+
+@pytest.mark.parametrize(("game", "value"), SELECTING)
+def test_no_value_selects_players_or_entities(game: Game, value: str) -> None:
+    for template in ('say "{{custom.player}}"', 'tellraw Ada {"text":"{{custom.player}}"}', "say {{custom.player}}"):
+        with pytest.raises(UnsafeField):
+            console_commands((template,), fields(value), game)
+
+
+def test_what_selects_nothing_is_sent_and_an_at_sign_of_the_template_selects_by_no_field() -> None:
+    for value in ("at 5 @ noon", "@ 5", "#1"):
+        assert console_commands(('say "{{custom.player}}"',), fields(value), "minecraft") == (f'say "{value}"',)
+    assert console_commands(('say "id {{custom.player}}"',), fields("x @all"), "source") == ('say "id x @all"',)
+    for template in ('say "Thanks, @{{custom.player}}"', "kill @{{custom.player}}"):
+        with pytest.raises(UnsafeField):
+            console_commands((template,), fields("e"), "minecraft")
+
+
 @pytest.mark.parametrize("game", ["source", "rust"])
 def test_a_quote_within_a_word_is_not_relied_on(game: Game) -> None:
     with pytest.raises(UnsafeField):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.operations import SignDownload
+from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.delivery_work import (
     GrantAgainDelivery,
@@ -93,6 +94,46 @@ def test_what_came_back_is_not_sent_again_without_stock() -> None:
         "returned",
         "1 of item 1 came back: to send it again, place another order.",
     )
+
+
+AGAIN = GrantAgainDelivery(items=("1",), reason=WHY)
+WITHDRAWN = RevokeDelivery(reason=WHY)
+PARCEL = ShipOrder(carrier="DHL", tracking="T")
+
+
+def test_what_is_sent_again_is_taken_from_stock_again() -> None:
+    """The customer keeps the first two."""
+    shop = sent(2).given(WITHDRAWN, AGAIN)
+    assert shop.stock("poster") == Stock(on_hand=1, received=5, written_off=2)
+    shop.hear(PARCEL)
+    assert shop.stock("poster").on_hand == 1
+    shop.given(WITHDRAWN)
+    refused = shop.refuses(AGAIN)
+    assert (refused.code, refused.text) == (
+        "sold_out",
+        "Item 1: 2 were sent and have to be taken from stock again, which has 1 free. Add stock first.",
+    )
+    shop.hear(AdjustStock(units=1, reason=WHY), POSTER).given(AGAIN, PARCEL)
+    assert shop.stock("poster").on_hand == 0
+
+
+def test_only_what_was_sent_is_taken_from_stock_again() -> None:
+    shop = Shop(poster=5).given(placed(line("1", "poster", 2)), PAID, WITHDRAWN, AGAIN)
+    assert shop.stock("poster").on_hand == 3
+    shop.given(ShipOrder(carrier="DHL", tracking="T", quantities={"1": 1}), WITHDRAWN, AGAIN)
+    assert shop.stock("poster").on_hand == 2
+    shop.given(WITHDRAWN, AGAIN)
+    assert shop.stock("poster").on_hand == 2
+    shop.given(MarkDeliveredDelivery(reason=WHY), WITHDRAWN, AGAIN)
+    assert shop.stock("poster").on_hand == 0
+    assert shop.given(refund("1", whole=True)).stock("poster").on_hand == 2
+
+
+def test_two_items_sent_again_share_the_free_units() -> None:
+    shop = Shop(poster=3).given(placed(line("1", "poster"), line("2", "poster")), PAID, PARCEL, WITHDRAWN)
+    refused = shop.refuses(GrantAgainDelivery(items=("1", "2"), reason=WHY))
+    assert [problem.field for problem in refused.problems] == ["items.2"]
+    assert shop.stock("poster").on_hand == 1
 
 
 def test_a_refund_of_all_that_came_back_leaves_the_stock_of_other_items_as_any_refund() -> None:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from time import process_time
+
+from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
-from shared.contracts.delivery_work import AttachDelivery, DeliveryResent, MarkDeliveredDelivery, ResendDelivery
+from shared.contracts.delivery_work import (
+    AttachDelivery,
+    DeliveryResent,
+    MarkDeliveredDelivery,
+    ResendDelivery,
+)
 from shared.contracts.envelope import encode
-from shared.contracts.fulfillment import ConfigureProduct, Download, ManualTask, RedemptionCode, Shipment, ShipOrder
+from shared.contracts.fulfillment import (
+    ConfigureExtras,
+    ConfigureOffer,
+    ConfigureProduct,
+    Download,
+    ManualTask,
+    RedemptionCode,
+    Shipment,
+    ShipOrder,
+)
+from shared.contracts.rcon import RconCommands
 from shared.contracts.values import OrderItem
+from shared.core import codec
 from tests.unit.fulfillment.examples import COURSE, LINK, PAID, Shop, line, placed
 
 MOST_BYTES = 900_000
@@ -36,6 +55,40 @@ def test_an_order_of_200_items_with_5_executions_each_fits_into_messages() -> No
     shop.hear(ResendDelivery(reason="x"))
 
     assert max(len(encode(event)) for event in shop.all.published) < MOST_BYTES
+
+
+def commands(count: int, of: int) -> RconCommands:
+    several = tuple(f"say {'x' * (of - 4)}" for _ in range(count))
+    return RconCommands(server="smp", commands=several, revoke_commands=several)
+
+
+def test_actions_that_would_make_orders_too_large_are_refused_and_each_is_named() -> None:
+    shop, small = Shop(), ManualTask(text="Engrave it.")
+    for command, key in (
+        (ConfigureProduct(action=commands(20, 500), further=(small, commands(20, 300))), "acme/ranks"),
+        (ConfigureOffer(name="Ranks", actions=(commands(20, 500), small, commands(20, 300))), "acme/offer/ranks"),
+        (ConfigureExtras(name="Ranks", actions=(commands(20, 500), small, commands(20, 300))), "acme/order/every"),
+    ):
+        refused = shop.refuses(command, key)
+        assert refused.code == "too_large"
+        assert [problem.field for problem in refused.problems] == ["actions.1", "actions.3"]
+        assert "at most 30,000 are allowed" in refused.text
+
+
+def test_the_largest_order_is_decided_about_in_less_than_a_second() -> None:
+    shop = Shop()
+    largest = commands(20, 140)
+    shop.hear(ConfigureProduct(action=largest, further=(largest,) * (EXECUTIONS - 1)), "acme/bundle")
+    shop.hear(placed(*(line(str(n), "bundle") for n in range(1, ITEMS + 1))))
+
+    before = process_time()
+    shop.hear(PAID)  # it is decided twice here, and what is requested is encoded and read again
+    state = codec.load(Delivery, codec.dump(shop.state))
+    took = process_time() - before
+
+    assert len(state.items) == ITEMS * EXECUTIONS
+    assert len(codec.dump(state)) < 7_000_000
+    assert took < 2, took
 
 
 def longest_names() -> tuple[OrderItem, ...]:

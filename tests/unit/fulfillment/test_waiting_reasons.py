@@ -33,7 +33,7 @@ async def test_the_reason_of_each_execution_is_told_and_a_pause_first() -> None:
 
     said = await WaitingCalls(waiting).perform(ASKED, "k")
     reasons = (("1", "The store's secret a is not set."), ("1/2", "The server is offline."))
-    assert said == ReadWaitingCalls.Done(reasons)
+    assert said == ReadWaitingCalls.Done(reasons, paused=("1",))
 
 
 async def test_a_database_that_does_not_answer_is_asked_again() -> None:

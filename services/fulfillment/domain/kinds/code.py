@@ -42,10 +42,17 @@ class CodeKind(Kind[RedemptionCode]):
         """Not while a call is taking codes."""
         return item.status is ItemStatus.FAILED or item.lacks_code
 
+    def replace(self, change: DeliveryChange, item: Item, action: Action | None) -> None:
+        """What a call of unknown outcome took of another pool."""
+        pool = pool_of(item)
+        if pool and item.in_doubt and not (isinstance(action, RedemptionCode) and action.pool == pool):
+            return_unseen(change, item, change.state.row_key(pool))
+            change.update_item(change.item(item.id), in_doubt=False)
+
     def revoke(self, change: DeliveryChange, item: Item) -> None:
         """Codes that the customer has seen can only be marked; those of an unknown outcome are returned."""
         pool = pool_of(item)
-        if pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
+        if pool and item.in_doubt:
             return_unseen(change, item, change.state.row_key(pool))
         super().revoke(change, change.item(item.id))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Delivery, ItemStatus, Stage, deliveries
 from services.fulfillment.domain.kinds.code import pool_of, pools_of
-from services.fulfillment.domain.low_pools import STILL_LOW_AFTER, age, is_due, tell_if_low
+from services.fulfillment.domain.low_pools import STILL_LOW_AFTER, is_due, tell_if_low
 from services.fulfillment.domain.operations import CountCodes, PoolStillLow
 from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.staff_waits import age
 from shared.contracts.fulfillment import ItemWaiting
 from shared.core import Context, Decision, Outcome
 from shared.core.fast_dataclasses import replace

@@ -1,4 +1,4 @@
-"""Roles on a Discord server: given, and removed unless another delivered item of the store gives the same one."""
+"""Roles on a Discord server: given, and removed unless another delivered item gives the same one."""
 
 from __future__ import annotations
 
@@ -60,6 +60,10 @@ class DiscordRoleKind(AccessKind[DiscordRole]):
     def is_same_call(self, one: DiscordRole, other: DiscordRole) -> bool:
         return (one.connection, one.role, one.member) == (other.connection, other.role, other.member)
 
+    def is_same_access(self, one: DiscordRole, other: DiscordRole) -> bool:
+        """Whatever connection gave it: Discord gives no id twice."""
+        return (one.role, one.member) == (other.role, other.member)
+
     def instructions(self, action: DiscordRole) -> Instructions:
         return Instructions(kind="course" if action.enter else "manual", link=action.enter, note=action.note)
 
@@ -113,6 +117,6 @@ def other_giver(removal: RemoveRole, entered: Iterable[tuple[str, Item]]) -> Giv
 
 
 def _gives(item: Item, role: DiscordRole) -> bool:
+    """By whatever connection: Discord gives no id twice."""
     given = item.action
-    is_same = isinstance(given, DiscordRole) and (given.connection, given.role) == (role.connection, role.role)
-    return is_same and item.status in HAS_ACCESS
+    return isinstance(given, DiscordRole) and given.role == role.role and item.status in HAS_ACCESS

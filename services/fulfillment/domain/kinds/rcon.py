@@ -270,6 +270,7 @@ def _await(
     code, text = reason_of(outcome)
     at, action = change.context.at, commands_of(item)
     wait = replace(item.outside, tries=item.outside.tries + 1, calling=False) if item.outside else OutsideWait(at)
+    wait = replace(wait, for_staff=code != PLAYER_OFFLINE)
     ends = wait.since + action.wait_for if action else at
     if at >= ends:
         _fail(change, item, outcome, in_doubt=in_doubt)

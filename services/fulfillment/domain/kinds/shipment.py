@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from services.fulfillment.domain.carriers import page_of
+from services.fulfillment.domain.carriers import CarrierPages, carriers_key, page_of
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Parcel, Stage, deliveries
 from services.fulfillment.domain.kind import Kind
@@ -13,7 +13,7 @@ from services.fulfillment.domain.selection import few, item_problem, refused_for
 from shared.contracts.delivery_work import DeliveryNoted, ParcelDelivered
 from shared.contracts.fulfillment import Shipment, ShipOrder
 from shared.contracts.values import Instructions
-from shared.core import Context, Decision, Problem, Refused
+from shared.core import Context, Decision, Problem, Ref, Refused
 from shared.core.fast_dataclasses import replace
 
 NOTHING_TO_SHIP = Refused("nothing_to_ship", "No item of the order is waiting for a parcel.")
@@ -38,7 +38,11 @@ class ShipmentKind(Kind[Shipment]):
 SHIPMENT = ShipmentKind()
 
 
-@deliveries.on(ShipOrder)
+def pages_of_carriers(message: object, key: str, delivery: Delivery) -> list[Ref[CarrierPages]]:
+    return [Ref(CarrierPages, carriers_key(delivery.store))]
+
+
+@deliveries.on(ShipOrder, reads=pages_of_carriers)
 def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decision[Delivery] | Refused:
     if delivery.stage is Stage.PLACED:
         return Refused("not_paid", "The order is not paid yet. Ship it after payment.")
@@ -59,7 +63,8 @@ def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decisio
 
 def _ship(change: DeliveryChange, item: Item, parcel: str, command: ShipOrder) -> None:
     units, carrier, tracking = _units(item, command.quantities), command.carrier, command.tracking
-    link = command.link or page_of(carrier, tracking)
+    own = change.context.row(CarrierPages, carriers_key(change.state.store))
+    link = command.link or page_of(carrier, tracking, own)
     sent = Parcel(parcel, units, carrier, tracking, change.context.at, link=link)
     given = _told(item, sent)
     item = change.update_item(item, parcels=(*item.parcels, sent))
