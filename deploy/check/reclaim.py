@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from deploy.check.lost_key import Forgotten, forget_lost_key
 from deploy.check.topics import Seen, messages
 from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.settings import FulfillmentSection
@@ -81,6 +82,8 @@ class Reclaimed:
     """How many were free, or not there yet."""
     nowhere: Sequence[tuple[str, str]]
     """Orders and items whose codes are in no pool. They are remembered: an import leaves them out."""
+    removed: Mapping[str, int] = field(default_factory=dict)
+    """Free codes whose key is lost, by pool."""
 
 
 def vault_of(settings: Settings) -> CodeVault:
@@ -90,18 +93,23 @@ def vault_of(settings: Settings) -> CodeVault:
     return CodeVault(Sealer(keys_in(own.data_keys)))
 
 
-async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault) -> Reclaimed:
-    """While fulfillment is stopped. Doing it twice is harmless. Raises BusUnavailable, StoreUnavailable, or
-    ReportedError where the database cannot be used."""
+async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault, *, forget_key: bool = False) -> Reclaimed:
+    """While fulfillment is stopped. Doing it twice is harmless. `forget_key`: the one that is lost. Raises
+    BusUnavailable, StoreUnavailable, or ReportedError where the database cannot be used; NothingLost, CannotOpen."""
     await _usable(database_url)
     try:
         async with asyncio.timeout(READ_WITHIN):
             told, added = await _told(kafka), await _added(kafka)
     except TimeoutError:
         raise BusUnavailable(f"they were not read within {READ_WITHIN:g} s") from None
-    count, nowhere = 0, list[tuple[str, str]]()
+    count, nowhere, forgotten = 0, list[tuple[str, str]](), Forgotten()
     engine = create_engine(database_url, "reclaim")
     try:
+        if forget_key:
+            forgotten = await forget_lost_key(engine, vault)
+            for one in told:
+                if pools := forgotten.pools.get((one.order, one.item)):
+                    added.setdefault(one.code, set()).update(pools)
         for start in range(0, len(told), CHUNK):
             async with engine.begin() as connection:
                 await vault.unlock(connection)
@@ -110,7 +118,7 @@ async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault) -> 
             nowhere += lost
     finally:
         await engine.dispose()
-    return Reclaimed(len(told), count, nowhere)
+    return Reclaimed(len(told), count, nowhere, forgotten.removed)
 
 
 async def mark_told(

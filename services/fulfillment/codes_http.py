@@ -10,7 +10,7 @@ from aiohttp import web
 
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.gateways.code_import import MAX_BYTES, SHOWN, BadFile, CodeImport, CodesOfFile
-from services.fulfillment.gateways.code_vault import DATA_KEYS
+from services.fulfillment.gateways.code_vault import LOST_KEY
 from shared.contracts.codes import AddCodes, CodesImported
 from shared.contracts.envelope import read_key
 from shared.core import Problem, Refused
@@ -60,9 +60,7 @@ def _import_of(api: HttpApi, imports: CodeImport) -> RequestHandler:
             except BadFile as bad:
                 raise _refusal(bad) from None
             except CannotOpen as trouble:
-                title = (
-                    f"Nothing was added: {trouble}. Put the key that sealed the pool's codes among {DATA_KEYS} again."
-                )
+                title = f"Nothing was added: {trouble}. {LOST_KEY}"
                 raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, title, "unreadable") from None
             # Orders that wait are woken; if this is lost, they recheck the pool by themselves.
             filled = CodesImported(added=result.added, left=result.left)

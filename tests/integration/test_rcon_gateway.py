@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 import pytest
@@ -196,6 +196,25 @@ async def test_what_is_no_longer_needed_is_not_run(judge: Judge) -> None:
     known = Configured(current=False)
     said = await Rcon(known, known, private=True).perform(run("give a"), "k")
     assert isinstance(said, RunCommands.Failed) and said.code == "not_needed"
+
+
+async def test_what_is_replaced_while_it_waits_for_the_connection_is_not_run(judge: Judge) -> None:
+    """Else another call could run the same commands, too."""
+    known = Configured(
+        {KEY: GameServer("Survival", "minecraft", "127.0.0.1", judge.port, "pw")}, {("acme", "pw"): PASSWORD}
+    )
+    rcon = Rcon(known, known, private=True, timeouts=replace(SHORT, place=2))
+    before = asyncio.create_task(rcon.perform(run("sleep 0.3"), "k"))
+    await asyncio.sleep(0.1)
+    replaced = asyncio.create_task(rcon.perform(run("give a"), "k"))
+    await asyncio.sleep(0.05)
+    known.current = False
+
+    said = await replaced
+
+    assert isinstance(said, RunCommands.Failed) and said.code == "not_needed"
+    assert isinstance(await before, RunCommands.Done)
+    assert await judge.commands(1) == ["sleep 0.3"]
 
 
 # Servers that are not there, or misbehave

@@ -1,7 +1,8 @@
 """What of a delivery waits for staff, and since when: one rule for every kind. They hear at once, and again, ever more
 rarely, with its age.
 
-Parcels to send are their daily work and are not among it. Codes that are missing are told by pool (`low_pools.py`).
+Parcels to send and orders to start are their daily work and are not among it. Codes that are missing are told by pool
+(`low_pools.py`).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.fulfillment.gateways.clear_codes import known_in_clear
 from services.fulfillment.gateways.code_vault import CodeVault
-from services.fulfillment.gateways.codes import LEFT, LOCK, no_pool
+from services.fulfillment.gateways.codes import LEFT, LOCK, LOCK_STORE, no_pool
 from shared.contracts.text import one_line
 
 MAX_BYTES = 50_000_000
@@ -191,6 +191,7 @@ class CodeImport:
         async with self._engine.begin() as connection:
             await connection.execute(sa.text(_TIME))
             await self._vault.unlock(connection)
+            await connection.execute(LOCK_STORE, {"no_pool": no_pool(pool)})
             await connection.execute(LOCK, {"pool": pool})
             following = asyncio.ensure_future(asyncio.to_thread(self._next, rows))
             try:

@@ -19,6 +19,10 @@ from shared.settings import name_of
 from shared.shell.sealer import CannotOpen
 
 DATA_KEYS = name_of(("fulfillment", "data_keys"))
+LOST_KEY = (
+    f"Put the key that sealed it among {DATA_KEYS} again. If it is lost for good, import the pool's file again; if "
+    "that is refused, too, stop fulfillment and run `orderbus reclaim-codes --forget-lost-key`."
+)
 DIGEST_BYTES = 16
 """Of HMAC-SHA256: two of a billion codes are taken for the same with a probability of 10^-21."""
 HEAD_BYTES = 5

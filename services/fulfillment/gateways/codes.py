@@ -27,7 +27,7 @@ from services.fulfillment.gateways.clear_codes import (
     take_also_clear,
 )
 from services.fulfillment.gateways.code_claims import CodeClaims
-from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
+from services.fulfillment.gateways.code_vault import LOST_KEY, CodeVault
 from services.fulfillment.gateways.low_marks import MARK, TOLD, LowMarks
 from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
 from shared.shell.sealer import CannotOpen
@@ -56,7 +56,13 @@ _TAKE = sa.text(f"""
 _RETURN = sa.text("""
     update sealed_codes set order_key = null, item = null, unit = null, taken_at = null
     where key = :pool and order_key = :order and item = :item
+    returning digest
 """)
+# Of codes that return: it is under the key of no pool what staff typed, so that no file brings it to another pool.
+_UNMARK = sa.text("""
+    delete from sealed_codes
+    where key = :no_pool and order_key = :order and item = :item and digest = any(cast(:digests as bytea[]))
+""").bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
 _STORE = sa.text("""
     insert into sealed_codes (key, digest, sealed, batch)
     select :pool, digest, sealed, cast(:batch as uuid)
@@ -127,6 +133,8 @@ def no_pool(pool: str) -> str:
     return pool.partition("/")[0] + "/"
 
 
+LOCK_STORE = sa.text("select pg_advisory_xact_lock_shared(hashtextextended(:no_pool, 14))")
+"""First: adding to the store's pools and typing codes of it exclude each other."""
 LOCK = sa.text("select pg_advisory_xact_lock(hashtextextended(:pool, 14))")
 """One at a time adds codes to a pool: what it has is then known."""
 
@@ -147,9 +155,7 @@ class Codes:
                 await self._vault.unlock(connection)
                 return await self._perform(connection, operation, key)
         except CannotOpen as trouble:
-            return OperatorFault(
-                f"A code cannot be read: {trouble}. Put the key that sealed it among {DATA_KEYS} again."
-            )
+            return OperatorFault(f"A code cannot be read: {trouble}. {LOST_KEY}")
         except sa.exc.IntegrityError:
             return Retry("Another call took codes for the same item at the same time.", after=0.05)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
@@ -198,12 +204,19 @@ class Codes:
         return codes, await self._marks.left(connection, take.pool, rows[0].low, highest)
 
     async def _return(self, connection: AsyncConnection, codes: ReturnCodes) -> Outcome:
-        await clear_of(connection, codes.pool, codes.order, codes.item)  # first: meanwhile they could be sealed
-        await connection.execute(_RETURN, {"pool": codes.pool, "order": codes.order, "item": codes.item})
+        await self._return_all(connection, codes.pool, codes.order, codes.item)
         return ReturnCodes.Done()
+
+    async def _return_all(self, connection: AsyncConnection, pool: str, order: str, item: str) -> None:
+        await clear_of(connection, pool, order, item)  # first: meanwhile they could be sealed
+        values = {"pool": pool, "no_pool": no_pool(pool), "order": order, "item": item}
+        returned = (await connection.execute(_RETURN, values)).scalars().all()
+        if returned and pool != values["no_pool"]:
+            await connection.execute(_UNMARK, values | {"digests": returned})
 
     async def _store(self, connection: AsyncConnection, store: StoreCodes, batch: UUID) -> Outcome:
         """`batch` names this operation's codes, so that a repetition counts the same ones."""
+        await connection.execute(LOCK_STORE, {"no_pool": no_pool(store.pool)})
         await connection.execute(LOCK, {"pool": store.pool})
         known = await known_in_clear(connection, store.pool, store.codes)
         new = [code for code in store.codes if code not in known]
@@ -218,29 +231,29 @@ class Codes:
         store = give.pool.partition("/")[0]
         # The keys of a store's pools lie between `<store>/` and `<store>0`: `0` follows `/`.
         values: dict[str, Any] = {"pool": give.pool, "order": give.order, "item": give.item, "codes": list(give.codes)}
-        values |= {"first": f"{store}/", "last": f"{store}0"} | self._sealed(give.pool, give.codes)
+        values |= {"first": f"{store}/", "last": f"{store}0"} | self._digests(give.codes)
         for lock in (f"{store}/", give.pool):
             await connection.execute(LOCK, {"pool": lock})
         if not give.keep:
-            await clear_of(connection, give.pool, give.order, give.item)
-            await connection.execute(_RETURN, values)
+            await self._return_all(connection, give.pool, give.order, give.item)
         tried = await connection.begin_nested()
         for others in _LEAVE_OTHERS:
             await connection.execute(others, values)
         clear = await known_in_clear(connection, give.pool, give.codes)
         await remove_clear(connection, give.pool, [*clear])
-        await connection.execute(_GIVE, values)
+        for key in dict.fromkeys((give.pool, no_pool(give.pool))):
+            await connection.execute(_GIVE, values | {"pool": key} | self._sealed(key, give.codes))
         if any([(await connection.execute(others, values)).scalar_one() for others in _OTHERS]):
             await tried.rollback()
             text = "Another item has one of these codes. Provide others, or retry the item to have some of its pool."
             return GiveCodes.Failed("already_given", text)
         return GiveCodes.Done()
 
+    def _digests(self, codes: Sequence[str]) -> dict[str, Any]:
+        return {"digests": [self._vault.digest(code) for code in codes]}
+
     def _sealed(self, pool: str, codes: Sequence[str]) -> dict[str, Any]:
-        return {
-            "digests": [self._vault.digest(code) for code in codes],
-            "sealed": [self._vault.seal(code, pool) for code in codes],
-        }
+        return self._digests(codes) | {"sealed": [self._vault.seal(code, pool) for code in codes]}
 
 
 def _too_few(take: TakeCode, kept: int) -> str:

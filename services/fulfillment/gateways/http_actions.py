@@ -6,12 +6,10 @@ just before the call, and stand in no message, log or text.
 
 from __future__ import annotations
 
-import html
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 import orjson
 from pydantic import JsonValue
@@ -21,6 +19,7 @@ from services.fulfillment.domain.kinds.http_action import CallHttpAction, HttpOp
 from services.fulfillment.gateways.answers import answered, no_success, not_answered
 from services.fulfillment.gateways.asked_secrets import asked
 from services.fulfillment.gateways.courses import AccessRequests
+from services.fulfillment.gateways.shown_answers import excerpt
 from services.fulfillment.secrets import Secrets
 from shared.contracts.http_action import ExpectedAnswer, HttpCall, SecretHeader
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Unknown
@@ -30,8 +29,6 @@ from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 15.0
 """Seconds for the whole call; less than the operations' own timeout, so that this one is reported."""
-SHOWN = 200
-"""Characters of an answer that staff see, where it may be shown."""
 RECEIVER = "system behind it"
 SIGNING_KEY = re.compile(r"whsec_[A-Za-z0-9+/]{16,}={0,2}")
 
@@ -127,7 +124,7 @@ def _is_header_text(value: str) -> bool:
 def outcome_of(operation: CallHttpAction | RevokeHttpAction, reply: Response, secrets: Any = ()) -> Outcome | NoOutcome:
     """What an answer means. Of `secrets` nothing is shown, even if the answer repeats them."""
     call, url = operation.call, operation.request.url
-    shown = _excerpt(reply.body, secrets) if operation.action.show_answers else ""
+    shown = excerpt(reply.body, secrets) if operation.action.show_answers else ""
     if reply.status in call.statuses or (not call.statuses and _is_success(operation, reply.status)):
         if call.expected is None or has_expected(call.expected, reply.body):
             return type(operation).Done()
@@ -157,25 +154,6 @@ def outcome_of(operation: CallHttpAction | RevokeHttpAction, reply: Response, se
 
 def _is_success(operation: HttpOperation, status: int) -> bool:
     return 200 <= status < 300 or (status == 410 and isinstance(operation, RevokeHttpAction))
-
-
-def _excerpt(body: bytes, secrets: Any) -> str:
-    """Nothing, where a secret is repeated in another encoding."""
-    text = " ".join(body.decode("utf-8", "replace").split())
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    bare = _bare(text)
-    if any(_bare(secret.removeprefix("whsec_")) in bare for secret in secrets):
-        return " What it says repeats a secret, and is not shown."
-    printable = "".join(char for char in text if char.isprintable())[:SHOWN]
-    return f' It says: "{printable}".' if printable else ""
-
-
-def _bare(text: str) -> str:
-    """Without the ways in which JSON, URLs and HTML write a character, so that they compare equal."""
-    text = html.unescape(unquote(text))
-    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
-    return "".join(char for char in text if char.isprintable() and char not in "\\ +")
 
 
 def has_expected(expected: ExpectedAnswer, body: bytes) -> bool:

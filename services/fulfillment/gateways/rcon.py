@@ -130,8 +130,7 @@ class Rcon:
 
     async def _call(self, operation: RconOperation) -> Outcome | NoOutcome:
         try:
-            if not await self._servers.is_current(operation):
-                raise NotPossible(NOT_NEEDED, "Not run, since it is no longer needed.")
+            await self._check_current(operation)
             server = await self._servers.server(operation.server)
             async with self._place(operation.server):
                 return await self._run(operation, server)
@@ -166,6 +165,7 @@ class Rcon:
             async with asyncio.timeout(self._timeouts.whole), self._session(operation.server, server) as session:
                 if operation.player:
                     await self._await_player(session, operation.player, server)
+                await self._check_current(operation)  # once more: it may have waited for all of these
                 for number, command in enumerate(commands, 1):
                     answer = await session.run(command, self._timeouts.answer)
                     if is_refusal(answer, server.game):
@@ -176,6 +176,11 @@ class Rcon:
         except TimeoutError:
             return Unknown(f"{server.name} is too slow: {len(done)} of {len(commands)} commands were answered.")
         return type(operation).Done(tuple(done))
+
+    async def _check_current(self, operation: RconOperation) -> None:
+        """Raises NotPossible, and OSError where that cannot be read."""
+        if not await self._servers.is_current(operation):
+            raise NotPossible(NOT_NEEDED, "Not run, since it is no longer needed.")
 
     async def _await_player(self, session: RconConnection, player: str, server: GameServer) -> None:
         """Raises NotPossible. Asking changes nothing, so that it is never in doubt."""

@@ -33,7 +33,7 @@ from shared.contracts.fulfillment import (
 from shared.contracts.values import Instructions
 from shared.core import Context
 from shared.core.ids import NIL
-from tests.unit.fulfillment.examples import LINK, PAID, Shop, line, paid, placed, refund
+from tests.unit.fulfillment.examples import LINK, PAID, STORE, Shop, line, paid, placed, refund
 from tests.unit.fulfillment.test_http_action import DONE
 from tests.unit.fulfillment.test_http_action import shop as action_bought
 from tests.unit.fulfillment.test_rcon import bought as rank_bought
@@ -211,6 +211,17 @@ def test_an_order_that_goes_through_has_no_reminder(sku: str) -> None:
     decision = change.decision()
     assert (shop.timer(StillWaiting), decision.timers, decision.cancel, decision.records) == (None, [], [], [])
     assert [type(event) for event in decision.events] == [ItemDelivered, DeliveryStatusRecord]
+
+
+def test_an_order_that_its_store_starts_by_hand_is_daily_work_unless_it_is_held() -> None:
+    store = STORE.model_copy(update={"start_by_hand": True})
+    order = placed(line("1", "ebook")).model_copy(update={"store": store})
+    shop = Shop().given(order, PAID)
+    assert (shop.timer(StillWaiting), told(shop)) == (None, [])
+    (fact,) = told(shop.hear(HoldDelivery(reason=WHY)))
+    assert "held for verification" in fact.text and shop.timer(StillWaiting)
+    shop.hear(ReleaseDelivery(reason=WHY))
+    assert (shop.timer(StillWaiting), shop.item().status) == (None, ItemStatus.PLANNED)
 
 
 def test_revocations_of_former_actions_count_too() -> None:

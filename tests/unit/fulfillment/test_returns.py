@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.fulfillment.domain.delivery import Delivery
+from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.operations import SignDownload
 from services.fulfillment.domain.stock import Stock
@@ -230,5 +230,7 @@ def check(shop: Shop) -> None:
             sold += item.units_held
             assert item.put_back + item.written_off + item.units_held == item.quantity, item
             assert item.returned <= item.quantity
+            gone = item.quantity if item.status is ItemStatus.DELIVERED else item.sent
+            assert item.left + gone <= item.quantity + item.taken_again, "all that was sent was taken from stock"
     assert stock.on_hand + sold + stock.written_off == stock.received
     assert stock.reserved == 0
