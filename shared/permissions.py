@@ -45,6 +45,7 @@ PERMISSIONS = (
     *(
         "delivery.resend",
         "delivery.start",
+        "product.define",
         "delivery.return",
         "delivery.revoke",
         "parcel.delivered",

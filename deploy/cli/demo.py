@@ -14,6 +14,7 @@ import typer
 from deploy.check.run import Report, check
 from deploy.cli import console
 from deploy.cli.check import show_report
+from deploy.cli.demo_store import play_store
 from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Workers
@@ -47,6 +48,12 @@ async def demo(
     rate: Annotated[
         float, typer.Option("--rate", min=0, metavar="N", help="Orders per second; 0: as many as possible.")
     ] = 0,
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store", metavar="NAME", help="Only the stories of a preset: course, checkout, sku, game; or all."
+        ),
+    ] = "",
     workers: Workers = 1,
     data: Annotated[
         Path | None,
@@ -61,7 +68,11 @@ async def demo(
     Starts everything, lets customers buy, pay, fail to pay, cancel and get refunds, then reports the result. Exit code
     1 when an order was lost or charged twice, or an invariant is violated.
     """
-    running = asyncio.create_task(_run(number, seed, rate, workers, data, as_json))
+    if store:
+        work = play_store(store, data or demo_folder(), workers, fresh=data is None, as_json=as_json)
+    else:
+        work = _run(number, seed, rate, workers, data, as_json)
+    running = asyncio.create_task(work)
     stopped = asyncio.create_task(stop_event().wait())
     await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():

@@ -57,6 +57,8 @@ class Product:
     """Custom fields that the customer fills in."""
     made_to_order: bool = False
     """Sold by the atelier alone."""
+    of: str = ""
+    """The product that it is a SKU of, if that has several."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ async def open_shop(
     """
     for store, settings in catalogue.stores.items():
         await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
-        await _connect(edges, store)
+        await connect(edges, store)
     await asyncio.gather(
         *(
             offer(edges, store, product, (stock or {}).get(product.sku, 0))
@@ -137,7 +139,7 @@ async def open_shop(
             edges.command("fulfillment", f"/stores/{catalogue.main}/offers/{id}", offered, method="PUT")
             for id, offered in catalogue.offers.items()
         ),
-        _send_webhooks(edges, outside, catalogue, hook),
+        send_webhooks(edges, outside, catalogue, hook),
     )
     for store in catalogue.stores:  # a worker takes one file at a time
         for product in catalogue.products.values():
@@ -156,7 +158,7 @@ async def _open_games(edges: ApiClient, outside: OutsideWorld, catalogue: Catalo
         await edges.command("fulfillment", f"{root}/servers/{id}", reached, method="PUT")
 
 
-async def _connect(edges: ApiClient, store: str) -> None:
+async def connect(edges: ApiClient, store: str) -> None:
     """The secrets that actions name, and the Discord server."""
     for name, value in SECRETS.items():
         await edges.command("fulfillment", f"/stores/{store}/secrets/{name}", {"value": value}, method="PUT")
@@ -168,7 +170,8 @@ async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -
     """Have a store sell a product, `more` units of it than the catalogue says."""
     path = f"/stores/{store}/skus/{product.sku}"
     sku = {"product": product.product, "prices": product.prices, "shippable": product.shippable}
-    await edges.command("checkout", path, sku, method="PUT")
+    if not product.of:
+        await edges.command("checkout", path, sku, method="PUT")
     counted = product.stock is not None
     configured: dict[str, Any] = {"action": product.action, "track_stock": counted}
     if product.further:
@@ -199,7 +202,7 @@ def _codes_of(store: str, product: Product) -> list[str]:
     return [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
 
 
-async def _send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
+async def send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
     for store in catalogue.stores:
         receiver = f"{hook}-{store}"
         registration = {"url": outside.hook_url(receiver), "events": WEBHOOK_EVENTS}

@@ -41,6 +41,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         stores.ConfigureStore,
         store_settings.ChangeStore,
         stores.DefineSku,
+        stores.DefineProduct,
         checkout.CancelOrder,
         checkout.CompleteOrder,
     ),

@@ -15,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.checkout import queries, storage
 from services.checkout.domain.order import Order
+from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.status_record import status_record
 from services.checkout.store_routes import add_store_routes
 from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.store_settings import ChangeStore
-from shared.contracts.stores import ConfigureStore, DefineSku
+from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
 from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, store_column
@@ -37,6 +38,7 @@ COMMANDS = (
     ("PUT", "/stores/{store}", ConfigureStore),
     ("PATCH", "/stores/{store}", ChangeStore),
     ("PUT", "/stores/{store}/skus/{sku}", DefineSku),
+    ("PUT", "/stores/{store}/products/{product}", DefineProduct),
     ("POST", "/orders/{key}/cancel", CancelOrder),
     ("POST", "/orders/{key}/complete", CompleteOrder),
 )
@@ -89,6 +91,7 @@ ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), qu
 ORDER = Declaration("An order, with its timeline", refused=READ_REFUSED)
 SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
 SKU = Declaration("One SKU", refused=READ_REFUSED)
+PRODUCT = Declaration("A product that is sold as several SKUs", refused=READ_REFUSED)
 
 
 def routes(application: web.Application, api: HttpApi) -> None:
@@ -100,6 +103,7 @@ def routes(application: web.Application, api: HttpApi) -> None:
     add_store_routes(application, api)
     add_route(application, "GET", "/stores/{store}/skus", reads.skus, "sku.read", IN_PATH, SKUS)
     add_route(application, "GET", "/stores/{store}/skus/{sku}", reads.sku, "sku.read", IN_PATH, SKU)
+    add_route(application, "GET", "/stores/{store}/products/{product}", reads.product, "sku.read", IN_PATH, PRODUCT)
 
 
 class Reads:
@@ -143,6 +147,12 @@ class Reads:
     async def sku(self, request: web.Request) -> web.Response:
         key = f"{request.match_info['store']}/{request.match_info['sku']}"
         return json_response(_sku(await self._state(storage.skus, key, "SKU")))
+
+    async def product(self, request: web.Request) -> web.Response:
+        key = f"{request.match_info['store']}/{request.match_info['product']}"
+        product = read_state(Product, await self._state(storage.products, key, "product"))
+        body: dict[str, Any] = orjson.loads(codec.dump(product))
+        return json_response(body)
 
     async def _state(self, table: sa.Table, key: str, what: str) -> str:
         async with self.api.engine.connect() as connection:

@@ -1,5 +1,5 @@
-"""Checkout's tables: stores and the history of their settings, SKUs, orders, the timeline. Rows are locked in this
-order."""
+"""Checkout's tables: stores and the history of their settings, products, SKUs, orders, the timeline. Rows are
+locked in this order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from services.checkout.domain.order import Order
+from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from services.checkout.domain.store_change import SettingsChange
@@ -20,6 +21,7 @@ from shared.shell.postgres.tables import state_table
 metadata = sa.MetaData()
 
 stores = state_table("stores", metadata)
+products = state_table("products", metadata)
 skus = state_table("skus", metadata)
 orders = state_table(
     "orders",
@@ -90,6 +92,7 @@ storage = Storage(
     metadata,
     states=[
         StateTable(Store, stores, store=lambda key, store: key),
+        StateTable(Product, products, store=lambda key, product: product.store),
         StateTable(Sku, skus, store=lambda key, sku: sku.store),
         StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"]),
     ],

@@ -356,7 +356,7 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     status_word: Short | None = None
     """What the store calls it, if that is something else: `Paid`."""
     held: Text | None = None
-    """Why it is held for verification: nothing is delivered until staff release it."""
+    """Why it is held for verification: nothing is delivered until staff release it. Missing once it is closed."""
 
 
 class StatusItem(OrderItem):

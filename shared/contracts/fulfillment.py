@@ -300,6 +300,8 @@ class ItemRevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
     text: Text
     under_way: Count = 0
     """As in `item.delivered`."""
+    status: PartStatus | None = None
+    """Of a paid order's item, with all of its actions."""
 
 
 class ItemSettled(Event, type="item.settled", topic=EVENTS):

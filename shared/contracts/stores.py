@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.contracts.checkout import COMMANDS
 from shared.contracts.providers import DEFAULT
-from shared.contracts.values import Amount, CoolDown, Count, Currency, Email, Line, Url, Wait
+from shared.contracts.values import Amount, CoolDown, Count, Currency, Email, Given, Id, Line, Url, Wait
 from shared.core import Command
 
 PAYMENT_TRIES, PAYMENT_COOL_DOWN = 8, timedelta(minutes=1)
@@ -45,11 +45,30 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):
-    """Define a product that can be bought; replaces an earlier definition. Key: `<store>/<sku>`."""
+    """Define a product that can be bought as one SKU; replaces an earlier definition. Key: `<store>/<sku>`."""
 
     product: Line
     prices: dict[Currency, Amount]
     """Unit price by currency."""
     shippable: bool = False
     active: bool = True
+    thumbnail: Url | None = None
+
+
+class ProductSku(Given):
+    """One of the articles that a product is sold as: a size, a colour, an edition."""
+
+    prices: dict[Currency, Amount]
+    """Unit price by currency."""
+    active: bool = True
+
+
+class DefineProduct(Command, type="product.define", topic=COMMANDS):
+    """Define a product with all its SKUs; replaces an earlier definition. A SKU that it has no more is sold no more.
+    Key: `<store>/<product>`."""
+
+    name: Line
+    skus: dict[Id, ProductSku]
+    shippable: bool = False
+    """Of all its SKUs, as is the thumbnail."""
     thumbnail: Url | None = None

@@ -13,7 +13,8 @@ _MONTHS = (
 
 @lru_cache(1)
 def _names() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """Without those that mean whatever this machine is set to."""
+    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
 
 
 def is_time_zone(name: str) -> bool:

@@ -55,6 +55,7 @@ def names(system: System, orders: Sequence[Order], endpoint: str) -> dict[str, S
     return {
         "store": [STORE, "hasty"],
         "sku": ["atlas", "audiobook", "print"],
+        "product": ["coat", "atlas"],
         "pool": ["audiobook", SCARCE],
         "key": keys,
         "order": [*keys, *numbers],

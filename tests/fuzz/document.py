@@ -15,6 +15,9 @@ ENDLESS = "/feeds/{recipient}/stream"
 """Never ends, so it is tested by itself."""
 NO_REAL_ADDRESS = r"^https?://[a-z]{1,9}\.invalid(/[a-z]{0,9})?$"
 
+PAGE = "https://lighthouse.example/orders/{order}"
+"""The shop's own, which its settings tell."""
+
 
 def fuzzed(service: str, known: Mapping[str, Sequence[str]]) -> Json:
     """`known`: for the variables of paths and for fields by name, what there is. Both it and anything else is tried."""
@@ -37,7 +40,7 @@ def _led(part: Any, known: Mapping[str, Sequence[str]]) -> Any:
     if not isinstance(part, dict):
         return part
     if str(part.get("pattern", "")).startswith("^https?://"):
-        return {**part, "pattern": NO_REAL_ADDRESS}
+        return {"anyOf": [{**part, "pattern": NO_REAL_ADDRESS}, {"type": "string", "enum": [PAGE]}]}
     led = {name: _led(each, known) for name, each in part.items()}
     if led.get("examples") and isinstance(led["examples"], list):
         return {"anyOf": [{"enum": led["examples"]}, led]}

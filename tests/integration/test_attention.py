@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.cli.commands import COMMANDS, Command, single
+from services.checkout.domain.delivery import TO_COMPLETE
 from services.declared import declared
 from services.registry import SERVICES
 from shared.core.ids import random_id
@@ -267,6 +269,11 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
     for key, parcels, kept in (("o-1", 2, 0), ("o-2", 1, 0), ("o-3", 0, 1), ("o-4", 0, 0)):
         await execute(engine, delivery, key=key, parcels=parcels, kept=kept, at=AT + timedelta(hours=1))
 
+    waits = """insert into deliveries (key, version, sequence, held, data, changed_at)
+        values (:key, 1, 0, :held, '{}', :at)"""
+    for key, held in (("o-5", 1), ("o-6", 2)):
+        await execute(engine, waits, key=key, held=held, at=AT)
+
     entries = await found(engine, "fulfillment")
 
     assert sorted((e.what, e.subject, e.count, e.routine) for e in entries) == [
@@ -274,7 +281,9 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
         ("empty code pool", "maple/books", 1, False),
         ("empty code pool", "maple/chess", 1, False),
         ("empty code pool", "maple/games", 3, False),
+        ("held order", "o-5", 1, False),
         ("low code pool", "maple/films", 1, False),
+        ("order to start", "o-6", 1, True),
         ("parcels", "2 orders", 3, True),
     ]
 
@@ -328,6 +337,7 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("ORD-4", "processing", '{"lines": [{"delivery": "pending"}]}', now - timedelta(days=4)),
         ("ORD-5", "completed", failed, now),
         ("ORD-8", "completed", '{"lines": [], "return_refused": "Too much."}', now),
+        ("ORD-9", "processing", orjson.dumps({"lines": [], "message": TO_COMPLETE}).decode(), now - timedelta(hours=1)),
     ):
         await execute(checkout, order, number=number, status=status, data=data, at=at)
     payment = """insert into payments (key, version, sequence, number, unresolved, data, changed_at) values
@@ -339,6 +349,7 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("unfinished order", "ORD-4", "orderbus order ORD-4"),
         ("failed delivery", "ORD-1", "orderbus retry ORD-1"),
         ("failed delivery", "ORD-2", "orderbus retry ORD-2"),
+        ("order to complete", "ORD-9", "orderbus complete ORD-9"),
         ("refused refund of a return", "ORD-8", "orderbus refund ORD-8"),
     ]
     assert sorted((e.what, e.command) for e in await found(payments, "payments")) == [

@@ -70,12 +70,13 @@ KEYS |= {
     "product_histories": "own/thing",
 }
 VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
-VARIABLES |= {"recipient": "own~staff", "token": "x.y", "connection": "thing", "server": "thing"}
+VARIABLES |= {"recipient": "own~staff", "token": "x.y", "connection": "thing", "server": "thing", "product": "thing"}
 ONE_ROW = {
     "/orders/{order}",
     "/stores/{store}",
     "/stores/{store}/settings",
     "/stores/{store}/skus/{sku}",
+    "/stores/{store}/products/{product}",
     "/orders/{key}/payment",
     "/orders/{key}/deliveries",
     "/stores/{store}/products/{sku}",

@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.fulfillment.domain.delivery import ItemStatus
+from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
-from services.fulfillment.domain.operations import SignDownload, TakeCode
+from services.fulfillment.domain.operations import RevokeAccess, SignDownload, TakeCode
 from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.delivery_work import DeliveryResent, GrantAgainDelivery, MarkDeliveredDelivery, RevokeDelivery
 from shared.contracts.fulfillment import (
     Action,
     ConfigureExtras,
@@ -26,11 +27,13 @@ from shared.contracts.fulfillment import (
     ItemProgressed,
     RedemptionCode,
     RetryDelivery,
+    SettleDelivery,
+    SettledOutcome,
     Shipment,
     ShipOrder,
 )
 from shared.contracts.payments import RefundedLine
-from shared.contracts.values import Instructions, OrderStatus
+from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
 from shared.core import Operation, Outcome
 from tests.unit.checkout.examples import paid_order, refunded
 from tests.unit.fulfillment.examples import EMPTY, Shop
@@ -51,7 +54,12 @@ steps = st.one_of(
     st.tuples(st.just("ship")),
     st.tuples(st.just("configure"), st.sampled_from(SKUS), some),
     st.tuples(st.just("refund"), st.sampled_from(["1", "2"]), st.booleans()),
+    st.tuples(st.just("revoke"), st.integers(0, 9)),
+    st.tuples(st.just("grant again")),
+    st.tuples(st.just("deliver by hand"), st.integers(0, 9)),
+    st.tuples(st.just("settle"), st.integers(0, 9), st.sampled_from(get_args(SettledOutcome))),
 )
+WHY = "as the customer asked"
 
 
 @dataclass
@@ -87,6 +95,22 @@ class Conversation:
                 self.configure(sku, chosen)
             case "refund", item, keep if not self.refunds:
                 self.refund(item, keep=keep)
+            case "revoke", which:
+                self.hear(RevokeDelivery(executions=(self.execution(which).id,), reason=WHY), refusable=True)
+            case ("grant again",):
+                self.hear(GrantAgainDelivery(reason=WHY), refusable=True)
+            case "deliver by hand", which:
+                self.hear(MarkDeliveredDelivery(executions=(self.execution(which).id,), reason=WHY), refusable=True)
+            case "settle", which, outcome:
+                self.settle(self.execution(which), outcome)
+
+    def execution(self, which: int) -> Item:
+        items = self.shop.state.items
+        return items[which % len(items)]
+
+    def settle(self, item: Item, outcome: SettledOutcome) -> None:
+        said = SettleDelivery(item=item.about, execution=item.id, outcome=outcome, reason=WHY)
+        self.hear(said, refusable=True)
 
     def refund(self, item: str, *, keep: bool) -> None:
         self.refunds.add(item)
@@ -127,7 +151,9 @@ class Conversation:
         for event in self.shop.published:
             if isinstance(event, ItemDelivered | ItemProgressed) and event.instructions:
                 self.given[event.instructions] += 1
-            if event.type.startswith("item."):
+            if isinstance(event, DeliveryResent):
+                self.given.update(item.instructions for item in event.items)
+            if event.type.startswith(("item.", "delivery.")):
                 self.order.hear(event)
                 self.note()
 
@@ -138,11 +164,24 @@ class Conversation:
             kept = [item for item in self.shop.state.items if item.about not in self.refunds]
             assert not any(item.status is ItemStatus.IN_PROGRESS for item in kept), "completed too early"
 
+    def nothing_is_forgotten(self, *, revocable: bool) -> None:
+        """Once all calls are answered, what is not delivered is said to have failed, or to wait for someone."""
+        while self.shop.open:
+            call = self.shop.open[0][1]
+            self.answer(call, "done" if revocable or not isinstance(call, RevokeAccess) else "failed")
+        assert self.order.state.status is not OrderStatus.PROCESSING or not any(
+            line.delivery is DeliveryStatus.PENDING and not line.refunded_whole for line in self.order.state.lines
+        )
+
     def come_to_rest(self) -> None:
         for _ in range(10):
             while self.shop.open:
                 self.answer(self.shop.open[0][1], "done")
             self.do(("ship",))
+            for item in self.shop.state.items:
+                if item.status is ItemStatus.REVOCATION_FAILED:
+                    self.settle(item, "revoked")
+            self.do(("grant again",))
             self.hear(RetryDelivery(), refusable=True)
             self.shop.let_time_pass(timedelta(minutes=5))
             self.pass_on()
@@ -156,14 +195,19 @@ class Conversation:
         assert all(self.handed[one] for one in kept), "what the customer has was handed over"
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.tuples(some, some), actions, actions, st.lists(steps, max_size=25))
+@settings(max_examples=200, deadline=None)
+@given(st.tuples(some, some), actions, actions, st.lists(steps, max_size=25), st.booleans())
 def test_the_order_says_what_is_delivered_and_the_customer_gets_it_once(
-    products: tuple[Any, Any], offered: tuple[Action, ...], always: tuple[Action, ...], late: list[tuple[Any, ...]]
+    products: tuple[Any, Any],
+    offered: tuple[Action, ...],
+    always: tuple[Action, ...],
+    late: list[tuple[Any, ...]],
+    revocable: bool,
 ) -> None:
     conversation = Conversation()
     conversation.begin(products, offered, always)
     for step in late:
         conversation.do(step)
+    conversation.nothing_is_forgotten(revocable=revocable)
     conversation.come_to_rest()
     conversation.check()

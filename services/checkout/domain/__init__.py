@@ -15,7 +15,8 @@ from services.checkout.domain import (  # noqa: F401
     timeline_events,
 )
 from services.checkout.domain.order import orders
+from services.checkout.domain.product import products
 from services.checkout.domain.sku import skus
 from services.checkout.domain.store import stores
 
-CORES = (stores, skus, orders)
+CORES = (stores, products, skus, orders)

@@ -157,9 +157,12 @@ def revoked(order: Order, fact: ItemRevoked, context: Context) -> Decision[Order
 
 @orders.on(ItemRevocationFailed)
 def revocation_failed(order: Order, fact: ItemRevocationFailed, context: Context) -> Decision[Order]:
-    change = OrderChange(order, context)
+    """Nothing more of the item may be about to come: then it waits for staff."""
+    change, part = OrderChange(order, context), order.delivered_part(fact.item)
     text = f"Access to {order.name_of(fact.item)} could not be revoked: {fact.text}"[:2000]
     change.note(fact.type, text, item=fact.item, code=fact.code)
+    if part and part.delivery is DeliveryStatus.PENDING and fact.status == "waiting" and not part.refunded_whole:
+        change.set_part(part, delivery=DeliveryStatus.WAITING, trouble=fact.text)
     return advance(change, under_way=fact.under_way, message=text)
 
 

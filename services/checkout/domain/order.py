@@ -344,6 +344,8 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
         closed_at=at if closed else order.closed_at,
+        held=None if closed else order.held,
+        to_start=order.to_start and not closed,
     )
 
 

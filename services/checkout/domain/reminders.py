@@ -46,7 +46,7 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
                 reminder=due,
                 amount=order.purchased,
                 currency=order.currency,
-                url=order.pay_url,
+                url=order.page(context.key),
                 until=order.deadline,
                 declined=order.declined_at is not None,
             )

@@ -20,6 +20,8 @@ class Sku:
     shippable: bool = False
     active: bool = True
     thumbnail: str | None = None
+    of: str | None = None
+    """The product that defines it, if it is one of several."""
 
 
 skus = Core(Sku)
@@ -34,6 +36,8 @@ def defined(sku: Sku | None, command: DefineSku, context: Context) -> Decision[S
     store, _, name = context.key.partition("/")
     if not (ID.fullmatch(store) and ID.fullmatch(name)):
         return Refused("bad_sku_key", "A SKU's key has the form <store>/<sku>.")
+    if sku and sku.of:
+        return Refused("sku_of_product", f"It is a SKU of the product {sku.of}: define that.")
     return Decision(
         Sku(
             store=store,

@@ -69,7 +69,7 @@ def changed(store: Store | None, command: ChangeStore, context: Context) -> Deci
             continue
         text = f"{name} has no default." if name in KEPT_IN else f"There is no setting {name}."
         problems.append(Problem(field=f"reset.{index}", code="no_default", text=text))
-    values |= {name: _merged(values.get(name), value) for name, value in new.items()}
+    values |= {name: _merged(name, values.get(name), value) for name, value in new.items()}
     missing = [name for name in KEPT_IN if name not in values]
     if store is None and len(missing) == len(KEPT_IN) - len(DEFAULTS):
         return Refused("unknown_store", f"There is no store {context.key}. A new one needs {', '.join(missing)}.")
@@ -79,11 +79,12 @@ def changed(store: Store | None, command: ChangeStore, context: Context) -> Deci
     return _invalid(problems) if problems else _changed(store, values, command.reason, context)
 
 
-def _merged(before: Any, after: Any) -> Any:
-    """Entries by name are added to those that are there; an empty one takes its entry away. An empty text is none."""
+def _merged(name: str, before: Any, after: Any) -> Any:
+    """Entries by name are added to those that are there; an empty one takes its entry away. An empty text is none,
+    where none is the default."""
     if isinstance(after, dict):
         return {name: value for name, value in {**(before or {}), **after}.items() if value} or None
-    return None if after == "" else after
+    return None if after == "" and DEFAULTS.get(name, after) is None else after
 
 
 def _key_problems(key: str) -> list[Problem]:

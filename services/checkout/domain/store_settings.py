@@ -53,7 +53,7 @@ _DEFAULTS: Mapping[str, object] = (
 )
 DEFAULTS: Mapping[str, object] = {name: _DEFAULTS[field] for name, field in KEPT_IN.items() if field in _DEFAULTS}
 """By the name of the setting. What is not there must be given."""
-MOST_REMINDERS = 10
+MOST_REMINDERS, MOST_DOMAINS = 10, 200
 Values = dict[str, Any]
 """By the name of the setting."""
 
@@ -170,7 +170,11 @@ def _hold_problems(values: Values) -> Iterator[Problem]:
         if currency not in values.get("payment.currencies", ()):
             text = f"fulfilment.hold_total_above has {currency}, which payment.currencies does not have."
             yield Problem(field=f"fulfilment.hold_total_above.{currency}", code="contradiction", text=text)
-    for index, domain in enumerate(values["fulfilment.hold_email_domains"]):
+    domains = values["fulfilment.hold_email_domains"]
+    if len(domains) > MOST_DOMAINS:
+        text = f"At most {MOST_DOMAINS} domains."
+        yield Problem(field="fulfilment.hold_email_domains", code="too_many", text=text)
+    for index, domain in enumerate(domains):
         if not domain_name(domain):
             field = f"fulfilment.hold_email_domains.{index}"
             yield Problem(field=field, code="bad_domain", text=f"{domain!r} is no domain, such as example.com.")

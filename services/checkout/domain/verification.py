@@ -24,6 +24,6 @@ def _reasons(store: Store, checkout: CheckoutSubmitted) -> Iterator[str]:
     if store.hold_other_country and billed and shipped and billed != shipped:
         yield f"billed in {billed}, shipped to {shipped}"
     own = domain_name(checkout.customer.email.rpartition("@")[2])
-    for domain in store.hold_email_domains:
-        if f".{own}".endswith(f".{domain_name(domain)}"):
-            yield f"an email address at {domain}"
+    above = (domain for domain in store.hold_email_domains if f".{own}".endswith(f".{domain_name(domain)}"))
+    if domain := next(above, None):
+        yield f"an email address at {domain}"

@@ -140,8 +140,10 @@ class DeliveryChange(Change[Delivery]):
         self.update_item(item, **{"status": ItemStatus.REVOKED, "code": "", "text": ""} | fields)
         if all(other.status is ItemStatus.REVOKED for other in self.others(item)):
             self.publish(ItemRevoked(item=item.about))
-        elif self.state.stage is Stage.PAID and self._status_of(item)[0] == "delivered":
-            self.publish(ItemProgressed(item=item.about, status="delivered", under_way=0))
+        elif self.state.stage is Stage.PAID:
+            status, text = self._status_of(item)
+            if status == "delivered" or any(it.status is ItemStatus.REVOCATION_FAILED for it in self.others(item)):
+                self.publish(ItemProgressed(item=item.about, status=status, text=text, under_way=0))
 
     def tell_retried(self, versions: Mapping[str, int | None]) -> None:
         """Before what the restarted executions tell. `versions`: as in `ItemRetried`, by what they are for."""
@@ -160,7 +162,7 @@ class DeliveryChange(Change[Delivery]):
         if not undone:
             return "delivered", ""
         failed = next((it for it in undone if it.status is ItemStatus.FAILED), None)
-        waits = next((it for it in undone if it.status in WAITING), None)
+        waits = next((it for it in undone if it.status in (*WAITING, ItemStatus.REVOCATION_FAILED)), None)
         if failed:
             return "failed", failed.text
         return ("waiting", waits.text) if waits else ("pending", "")
@@ -190,6 +192,11 @@ class DeliveryChange(Change[Delivery]):
             status, text = self._status_of(item)
             if self.state.stage is Stage.PAID and status in ("waiting", "delivered"):
                 self.publish(ItemProgressed(item=about, status=status, text=text, under_way=0))
+
+    def _with_status(self, event: Event) -> Event:
+        if not isinstance(event, ItemRevocationFailed) or self.state.stage is not Stage.PAID:
+            return event
+        return event.model_copy(update={"status": self._status_of(self.item(event.item))[0]})
 
     # Its units
 
@@ -327,6 +334,7 @@ class DeliveryChange(Change[Delivery]):
         if self._released:
             self.events.insert(0, StockReleased(skus=self._released))
         if self.events:
+            self.events = [self._with_status(event) for event in self.events]
             self.events = counted(self.events, self.state.in_progress())
         if self.changed and is_told(self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)

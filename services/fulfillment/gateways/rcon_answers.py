@@ -32,6 +32,16 @@ _REFUSALS: Mapping[Game, tuple[str, ...]] = {
 """How answers begin that say that a command was not carried out, in small letters."""
 
 
+def without_password(answer: str, password: str) -> str:
+    """Nothing but stars, where only colours or characters that cannot be seen are between the password's own."""
+    hidden = answer.replace(password, "***")
+    return "***" if _bare(password) in _bare(_COLOURS.sub("", hidden)) else hidden
+
+
+def _bare(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() and char != " ").casefold()
+
+
 def shortened(answer: str) -> str:
     """One line, as it is kept and shown."""
     printable = "".join(c if c.isprintable() else " " for c in _COLOURS.sub("", answer))

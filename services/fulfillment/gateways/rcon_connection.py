@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp.resolver import ThreadedResolver
 
+from services.fulfillment.gateways.rcon_answers import without_password
 from shared.contracts.rcon import Game
 from shared.shell.http.outbound import CheckedResolver
 
@@ -82,7 +83,7 @@ class RconConnection:
         try:
             async with asyncio.timeout(timeout):
                 answer = (await self._answer(command)).decode(errors="replace")
-                return answer.replace(self._password, "***") if self._password else answer
+                return without_password(answer, self._password) if self._password else answer
         except TimeoutError:
             raise NoAnswer(f"no answer within {timeout:g} s") from None
         except (OSError, EOFError) as error:

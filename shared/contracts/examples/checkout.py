@@ -63,6 +63,14 @@ EXAMPLES: tuple[Message, ...] = (
         shippable=True,
         thumbnail="https://northwind.example/atlas.jpg",
     ),
+    stores.DefineProduct(
+        name="Field Notebook",
+        skus={
+            "notebook-a5": stores.ProductSku(prices={"GBP": 900}),
+            "notebook-a6": stores.ProductSku(prices={"GBP": 700}, active=False),
+        },
+        shippable=True,
+    ),
     checkout.CancelOrder(reason="Ordered twice."),
     checkout.CompleteOrder(note="Handed over in the shop."),
     checkout.OrderCreated(number=NUMBER, store=STORE, currency="GBP"),

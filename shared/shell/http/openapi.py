@@ -28,6 +28,7 @@ VARIABLES: Mapping[str, Json] = {
     "store": {"type": "string", "pattern": f"^{STORE.pattern}$", "description": "The store's id."},
     "key": {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$", "description": "A key: usually the order's id."},
     "order": IDENT | {"description": "The order's id or number."},
+    "product": IDENT | {"description": "The product's id within the store."},
     "sku": IDENT | {"description": "The SKU's id within the store."},
     "offer": IDENT | {"description": "The offer's id within the store."},
     "pool": IDENT | {"description": "The pool of redemption codes."},

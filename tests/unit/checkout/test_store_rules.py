@@ -9,6 +9,7 @@ import pytest
 
 from services.checkout.domain.delivery import TO_COMPLETE
 from shared.contracts.checkout import (
+    CancelOrder,
     CompleteOrder,
     OrderItemsDelivered,
     OrderPaymentReminder,
@@ -117,6 +118,21 @@ def test_an_address_is_at_a_domain_also_in_other_letters() -> None:
     assert order(fulfilment=HELD).hear(submission("course", customer=customer)).record().held
 
 
+def test_what_is_cancelled_is_held_no_more() -> None:
+    one = order(fulfilment=HELD | {"start_by_hand": True}).hear(submission("course", "game"))
+    assert one.record().held
+    assert one.hear(CancelOrder()).record().held is None
+
+
+def test_the_reason_fits_whatever_the_rules_are() -> None:
+    many = tuple(f"{'x' * 60}.{number}.throwaway.example" for number in range(100))
+    one = order(fulfilment={"hold_email_domains": ("throwaway.example", "example", *many)})
+    customer = ADA.model_copy(update={"email": "ada@throwaway.example"})
+    assert one.hear(submission("course", customer=customer)).record().held == "an email address at throwaway.example"
+    too_many = change(fulfilment={"hold_email_domains": tuple(f"d{number}.example" for number in range(201))})
+    assert problems(shop(), too_many) == {("fulfilment.hold_email_domains", "too_many")}
+
+
 def test_staff_hold_and_release_an_order_by_hand() -> None:
     one = order().hear(submission("course")).hear(DeliveryNoted(action="held", text="The address looks odd."))
     assert one.record().held == "The address looks odd."
@@ -170,6 +186,7 @@ def test_a_declined_customer_is_reminded_from_the_first_decline_on() -> None:
         so_far.append(len(reminded(one.let_time_pass(days * DAY))))
     assert so_far == [0, 1, 1, 2, 2, 3]
     assert reminded(one) == [(1, True), (2, True), (3, True)]
+    assert {sent.url for sent in one.all.of(OrderPaymentReminder)} == {one.state.page(one.key)}
     one.let_time_pass(DAY)
     assert one.state.status is OrderStatus.EXPIRED
 

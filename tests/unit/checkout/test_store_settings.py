@@ -125,6 +125,11 @@ def test_entries_are_added_and_taken_away_one_by_one() -> None:
     assert scenario.hear(change(words={"statuses": {"failed": ""}})).state.card.status_words is None
 
 
+def test_an_empty_text_is_none_where_there_need_not_be_one() -> None:
+    scenario = shop(statement_descriptor="NORTHWIND").hear(change(payment={"descriptor": ""}, shop={"name": ""}))
+    assert (scenario.state.statement_descriptor, scenario.state.card.name) == (None, "")
+
+
 def test_a_card_has_only_what_differs_from_the_defaults() -> None:
     """It travels with every order."""
     before = codec.dump(shop().state.card)

@@ -27,6 +27,7 @@ from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.codes import AddCodes
+from shared.contracts.delivery_work import HoldDelivery, ReleaseDelivery, StartDelivery
 from shared.contracts.fulfillment import (
     Action,
     ConfigureExtras,
@@ -43,7 +44,7 @@ from shared.contracts.fulfillment import (
     StockReleased,
 )
 from shared.core import Message, Operation, Outcome
-from tests.unit.fulfillment.examples import LINK, PAID, PRODUCTS, Shop, line, placed, refund
+from tests.unit.fulfillment.examples import LINK, PAID, PRODUCTS, STORE, Shop, line, placed, refund
 from tests.unit.fulfillment.test_reservation import EXPIRED
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ T = TypeVar("T")
 SKUS = [*PRODUCTS, "unconfigured"]
 Parts = ItemDelivered | ItemProgressed
 EXTRAS = ["offer/gold", "order/every"]
-ORDERS = ["o-1", "o-2", "o-3"]
+ORDERS = ["o-1", "o-2", "o-3", "o-4"]
 lines = st.lists(st.tuples(st.sampled_from(SKUS), st.integers(1, 3)), min_size=1, max_size=4)
 steps = st.one_of(
     st.tuples(st.just("place"), st.sampled_from(ORDERS), lines),
@@ -62,6 +63,7 @@ steps = st.one_of(
         st.sets(st.integers(1, 4), max_size=2),
     ),
     st.tuples(st.just("settle"), st.sampled_from(ORDERS), st.integers(1, 4)),
+    st.tuples(st.sampled_from(["hold", "release", "start"]), st.sampled_from(ORDERS)),
     st.tuples(st.just("configure"), st.sampled_from(SKUS), st.sampled_from(list(PRODUCTS)), st.booleans()),
     st.tuples(
         st.just("bundle"), st.sampled_from([*SKUS, *EXTRAS]), st.lists(st.sampled_from(list(PRODUCTS)), max_size=3)
@@ -76,6 +78,15 @@ ABOUT_ORDERS: dict[str, Message] = {
     "cancel": OrderCancelled(),
     "expire": EXPIRED,
     "arrive": DeliveryCodesArrived(pool="keys"),
+}
+OF_ORDERS: dict[str, dict[str, object]] = {
+    "o-1": {"offer": "gold"},
+    "o-4": {"store": STORE.model_copy(update={"start_by_hand": True})},
+}
+BY_STAFF: dict[str, Message] = {
+    "hold": HoldDelivery(reason="Looks odd."),
+    "release": ReleaseDelivery(reason="Is right."),
+    "start": StartDelivery(),
 }
 ABOUT_ITEMS: dict[str, Callable[..., Message]] = {
     "refund": refund,
@@ -104,7 +115,10 @@ class World:
         match step:
             case "place", str(order), list(ordered):
                 lines = (line(str(n), sku, units) for n, (sku, units) in enumerate(ordered, 1))
-                shop.hear(placed(*lines).model_copy(update={"offer": "gold" if order == "o-1" else None}), order)
+                event = placed(*lines).model_copy(update=OF_ORDERS.get(order, {}))
+                shop.hear(event, order)
+            case str(word), str(order) if word in BY_STAFF:
+                shop.offer(BY_STAFF[word], order)
             case "wake", str(order):
                 if shop.timer(RecheckPools, order):
                     shop.let_go_off(RecheckPools, order)
@@ -254,7 +268,7 @@ def codes_in(event: Parts) -> tuple[str, ...]:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(lines, min_size=3, max_size=3),
+    st.lists(lines, min_size=len(ORDERS), max_size=len(ORDERS)),
     st.lists(steps, min_size=10, max_size=10),
     st.lists(steps, min_size=25, max_size=25),
 )

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from services.fulfillment.gateways.rcon_answers import shortened, without_password
 from services.fulfillment.gateways.shown_answers import excerpt
 
 SECRET = "tok+en/ab:c=12 34"
@@ -58,3 +59,14 @@ def test_base64_is_found_wherever_it_begins(before: int, after: int, length: int
     secret = "s3cretOfTheShop!"[:length]
     text = base64.b64encode(("x" * before + secret + "y" * after).encode()).decode()
     assert "repeats a secret" in excerpt(text.encode(), [secret])
+
+
+@pytest.mark.parametrize("answer", ["pw is s3cret", "s3§acret", "§4s§a3§bcret", "s3\ncret", "s3\x00cr\x00et", "S3CRET"])
+def test_no_password_of_a_game_server_is_shown(answer: str) -> None:
+    shown = shortened(without_password(answer, "s3cret"))
+    assert "***" in shown
+    assert "s3" not in shown.casefold()
+
+
+def test_an_answer_without_the_password_is_shown() -> None:
+    assert shortened(without_password("§aGave 1 [Diamond] to Ada", "s3cret")) == "Gave 1 [Diamond] to Ada"
