@@ -48,7 +48,8 @@ UNKNOWN = """
 
 What comes with later releases. Until then a fact of an unknown type is skipped, whatever the order's status: it is in
 the worker's log (`unknown event skipped`) and counted in its metrics, and not handled later. A command is refused. What
-was paid too little (`payment.captured`, underpaid) or too much (overpaid) is known: see above.
+was paid too little (`payment.captured`, underpaid) or too much (overpaid) is known: see above. An
+order whose payment is reinstated will be one that is paid: as if it had not been disputed.
 """
 REASON = re.compile(r"no effect: ([^|\n]+?)(?= \||$)", re.MULTILINE)
 NAMES: Mapping[str, str] = {

@@ -25,7 +25,13 @@ from shared.contracts.payments import (
     PaymentUnresolved,
 )
 from shared.contracts.store_settings import ChangeStore, StoreSettings
-from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
+from shared.contracts.storefront import (
+    CheckoutOpened,
+    CheckoutPaymentRetried,
+    CheckoutSubmitted,
+    PaymentChoice,
+    SubmittedItem,
+)
 from shared.contracts.stores import ConfigureStore, DefineSku
 from shared.contracts.values import Customer, OrderStatus, PaymentStatus
 from shared.core import Ref, Scenario, Step
@@ -136,6 +142,12 @@ def overdue(life: Life) -> Life:
     return life.hear(PaymentOverdue())
 
 
+def declined_three_times() -> Life:
+    """The customer must wait before the next try."""
+    again = CheckoutPaymentRetried(payment=PaymentChoice(payment_method="pm_card_visa"))
+    return waits().given(declined(), again, declined(2), again, declined(3))
+
+
 def by_hand() -> Life:
     return placed(choice=PaymentChoice(provider="manual", method="bank_transfer")).hear(StockReserved())
 
@@ -147,6 +159,10 @@ def paid(**settings: Any) -> Life:
     """One of its two items is delivered."""
     life = waits(**settings).hear(captured(ATLAS + MAPS))
     return life if settings.get("fulfilment") else life.hear(delivered("2", under_way=1))
+
+
+def failed() -> Life:
+    return paid().hear(ItemFailed(item="1", code="forbidden", text="The platform answered 403."))
 
 
 def completed() -> Life:
@@ -196,7 +212,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _of(S.PENDING_PAYMENT, waits),
     _of(S.PROCESSING, paid),
     _of(S.COMPLETED, completed),
-    _of(S.FAILED, lambda: paid().hear(ItemFailed(item="1", code="forbidden", text="The platform answered 403."))),
+    _of(S.FAILED, failed),
     _of(S.DECLINED, lambda: into(received(), S.DECLINED), later=True),
     _of(S.CANCELLED, lambda: waits().hear(CancelOrder())),
     _of(S.EXPIRED, lambda: overdue(waits().hear(declined()))),
@@ -213,6 +229,7 @@ SITUATIONS: tuple[Situation, ...] = (
         "no try left",
         lambda: waits(payment={"tries": 1, "reminders": (timedelta(days=1),)}).hear(declined()),
     ),
+    _as(S.PENDING_PAYMENT, "declined three times", declined_three_times),
     _as(S.PENDING_PAYMENT, "by hand", by_hand),
     _as(S.PENDING_PAYMENT, "time is over, asked", lambda: overdue(waits())),
     _as(S.PENDING_PAYMENT, "underpaid", lambda: waits().hear(captured(3000))),
@@ -231,6 +248,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _as(S.COMPLETED, "partly refunded", lambda: completed().hear(refunded(500, 500))),
     _as(S.COMPLETED, "payment disputed", lambda: told(completed(), P.DISPUTED), later=True),
     _as(S.COMPLETED, "charged back", lambda: told(completed(), P.CHARGED_BACK), later=True),
+    _as(S.FAILED, "partly refunded", lambda: failed().hear(refunded(500, 500))),
     _as(S.CANCELLED, "paid, not refunded yet", lambda: paid().hear(CancelOrder())),
     _as(S.CANCELLED, "captured later", lambda: waits().given(CancelOrder(), captured(3500))),
     _as(S.CANCELLED, "wholly refunded", lambda: paid().given(CancelOrder(), refunded(3500, 3500))),

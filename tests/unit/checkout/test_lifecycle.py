@@ -59,6 +59,32 @@ def test_every_message_gets_a_new_status_a_refusal_or_a_reason(situation: Situat
             assert cell.kind in (Kind.REFUSED, Kind.MOVES, Kind.CHANGES), f"{row.name}: a command with no answer"
 
 
+@pytest.mark.parametrize(
+    ("situation", "row", "why"),
+    [
+        ("pending_payment", "`stock.refused`", "its stock is reserved already"),
+        ("cancelled", "`stock.reserved`", "the order is cancelled"),
+        ("processing", "`payment.captured`, a second attempt", "it is paid already"),
+        ("created", "`payment.captured`", "the order is created"),
+        ("pending_payment", "`payment.declined`, of another attempt", "another attempt is in progress"),
+        ("declined", "`payment.declined`", "the order is declined"),
+        ("time is over, asked", "`payment.action_required`", "the time to pay is over"),
+        ("expired", "`payment.refunded`, a part", "nothing is paid"),
+        ("refunded", "`payment.refunded`, all that is left", "it is counted already"),
+        ("processing", "`item.delivered`, of an unknown item", "the order has no such item"),
+        ("refunded", "`item.failed`", "it was refunded"),
+        ("cancelled", "`item.waiting`", "the order is cancelled"),
+        ("cancelled", "`delivery.noted`, held", "the order is cancelled"),
+        ("time is over, asked", "time to remind of the payment", "the time to pay is over"),
+        ("completed", "time to pay is over", "the order is completed"),
+    ],
+)
+def test_what_has_no_effect_says_the_true_reason(situation: str, row: str, why: str) -> None:
+    place = next(at for at, one in enumerate(SITUATIONS) if one.name == situation)
+    cell = walk(SITUATIONS[place], next(one for one in ROWS if one.name == row))
+    assert (cell.kind, cell.what) == (Kind.NO_EFFECT, (why,))
+
+
 def test_statuses_to_which_no_handler_leads_are_marked() -> None:
     reachable = {cell.what[0] for cell in walked().values() if cell.kind is Kind.MOVES}
     marked = {situation.status for situation in AN_ORDER if situation.later and not situation.variant}

@@ -139,6 +139,14 @@ def test_staff_hold_and_release_an_order_by_hand() -> None:
     assert one.record().held == "The address looks odd."
 
 
+def test_what_is_cancelled_is_not_held_again() -> None:
+    one = order().given(
+        submission("course"), CancelOrder(), DeliveryNoted(action="held", text="The address looks odd.")
+    )
+    assert one.record().held is None
+    assert one.timeline[-1].text.endswith("(No effect: the order is cancelled.)")
+
+
 # By hand
 
 
