@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.check.lost_key import forget_lost_key
 from deploy.check.topics import Seen, messages
-from deploy.restore.group import members_of
 from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.settings import FulfillmentSection
 from shared.contracts.codes import AddCodes
@@ -25,6 +24,7 @@ from shared.contracts.fulfillment import COMMANDS, EVENTS, ItemDelivered, ItemPr
 from shared.errors import ReportedError
 from shared.setting_types import keys_in
 from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.group_members import members_of
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.refusals import checked
