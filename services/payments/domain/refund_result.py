@@ -166,6 +166,13 @@ def keep_for_later(change: PaymentChange, result: RefundResult) -> None:
     change.set(early_refunds=(*others, result))
 
 
+def forget_early(change: PaymentChange, result: RefundResult) -> None:
+    """It was kept for later, and the money came back since."""
+    kept = tuple(early for early in change.state.early_refunds if early.reference != result.reference)
+    if len(kept) < len(change.state.early_refunds):
+        change.set(early_refunds=kept)
+
+
 def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
     """Those of a charge whose reference has just become known, or of which something is left again."""
     for result in change.state.early_refunds:
