@@ -20,7 +20,7 @@ from services.fulfillment.gateways.files import FilesTrouble, order_file
 from services.fulfillment.storage import Queries
 from services.fulfillment.uploads import ANY_FILE, UPLOAD_REFUSED, Uploads
 from shared.contracts.delivery_work import AttachDelivery
-from shared.contracts.envelope import problems_of
+from shared.contracts.problems import problems_of
 from shared.contracts.values import FreeText, Wait
 from shared.core import Refused
 from shared.shell.http.access import FindStore, add_route, found_by
