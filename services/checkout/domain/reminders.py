@@ -26,13 +26,17 @@ def cancel_reminders(change: OrderChange) -> None:
         change.cancel_timer(PaymentReminder)
 
 
+def _start(order: Order) -> datetime:
+    return order.declined_at or order.payable_since or order.placed_at or order.created_at
+
+
 @orders.on(PaymentReminder)
 def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> Decision[Order]:
     """Only while the customer can act. A time that has passed meanwhile is left out."""
     waits = order.status is OrderStatus.PENDING_PAYMENT and not order.is_closing and not order.is_overdue(context.at)
     if not waits or order.deadline is None or order.reminded >= len(order.reminders):
         return Decision(order)
-    change, start = OrderChange(order, context), order.declined_at or order.placed_at or order.created_at
+    change, start = OrderChange(order, context), _start(order)
     due = sum(start + wait <= context.at for wait in order.reminders)
     if due <= order.reminded:  # a later start was set since
         change.timer(start + order.reminders[order.reminded], PaymentReminder())

@@ -6,14 +6,20 @@ charges.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.payments.domain.capabilities import DEFAULT, capabilities
+from services.payments.domain.card_verification import cancel_verification
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
 from services.payments.domain.refund import refund_rest
+from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentRequested
 from shared.contracts.payments import PaymentCancelled, PaymentUnresolved
 from shared.core import Context, Decision
+
+CLOSED_AS: Mapping[type, str] = {OrderCancelled: "cancelled", OrderExpired: "expired", OrderDeclined: "declined"}
 
 
 @payments.begins(OrderPaymentRequested)
@@ -41,13 +47,17 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     return change.decision()
 
 
-@payments.on(OrderCancelled, OrderExpired)
-def order_closed(payment: Payment, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
+@payments.on(OrderCancelled, OrderExpired, OrderDeclined)
+def order_closed(
+    payment: Payment, closed: OrderCancelled | OrderExpired | OrderDeclined, context: Context
+) -> Decision[Payment]:
     """Without a payment nothing was requested, and the order's topic brings no request after this."""
     if payment.closed_as:
         return Decision(payment)
     change = PaymentChange(payment, context)
-    change.set(closed_as="expired" if isinstance(closed, OrderExpired) else "cancelled")
+    change.set(closed_as=CLOSED_AS[type(closed)])
+    for verification in payment.verifications:
+        cancel_verification(change, verification)
     refund_rest(change)
     advance(change)
     return change.decision()
@@ -59,6 +69,7 @@ def _latest(payment: Payment) -> int:
 
 
 def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
+    kept = payment.kept_card if request.kept_card else None
     return ChargeCard(
         provider=request.provider or DEFAULT,
         order=context.key,
@@ -68,7 +79,8 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
         amount=request.amount,
         currency=request.currency,
         return_url=request.return_url,
-        payment_method=request.payment_method or "",
+        payment_method=(kept.payment_method if kept else request.payment_method) or "",
+        customer=kept.customer if kept else "",
         token=request.token or "",
         method=request.method or "",
         descriptor=request.statement_descriptor or "",
