@@ -29,6 +29,7 @@ from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
+from deploy.simulation.verification_checks import verifications_released
 from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.rcon_operations import RevokeByCommands, RunCommands
@@ -349,6 +350,7 @@ CHECKS = (
     rows_keep_their_rules_at_rest,
     payments_at_rest,
     charged_once,
+    verifications_released,
     refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,

@@ -198,6 +198,8 @@ class Stripe(Outside):
 
     def _charge(self, charge: ChargeCard) -> Outcome:
         status = CARDS.get(charge.payment_method, "succeeded")
+        if charge.customer and status == "requires_action":  # the customer is away
+            status = "failed"
         number = len(self.intents) + 1
         amount = to_stripe(charge.amount, charge.currency)
         intent = Intent(f"pi_{number}", charge.order, charge.store, charge.attempt, amount, charge.currency, status)
