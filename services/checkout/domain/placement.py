@@ -205,4 +205,5 @@ def _placed(order: Order, customer: Customer) -> OrderPlaced:
         locale=order.locale,
         offer=order.offer,
         held=order.held,
+        to_approve=order.status is OrderStatus.RECEIVED or None,
     )
