@@ -14,15 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deploy.check.lost_key import Forgotten, forget_lost_key
+from deploy.check.lost_key import forget_lost_key
 from deploy.check.topics import Seen, messages
 from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.settings import FulfillmentSection
 from shared.contracts.codes import AddCodes
 from shared.contracts.envelope import BadBody, decode
 from shared.contracts.fulfillment import COMMANDS, EVENTS, ItemDelivered, ItemProgressed
+from shared.errors import ReportedError
 from shared.setting_types import keys_in
 from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.group_members import members_of
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.refusals import checked
@@ -32,6 +34,11 @@ READ_WITHIN = 1200.0
 """Seconds."""
 CHUNK = 1000
 UNKNOWN_POOL = ""
+
+
+class StillWorking(ReportedError):
+    """A worker may have the key that is said to be lost."""
+
 
 # Of codes in clear, which builds before sealing kept; and those that are sealed.
 _RECLAIM = [
@@ -84,6 +91,8 @@ class Reclaimed:
     """Orders and items whose codes are in no pool. They are remembered: an import leaves them out."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Free codes whose key is lost, by pool."""
+    unknown: Sequence[tuple[str, str]] = ()
+    """Orders and items that took more codes than are known: no import leaves those out."""
 
 
 def vault_of(settings: Settings) -> CodeVault:
@@ -95,21 +104,25 @@ def vault_of(settings: Settings) -> CodeVault:
 
 async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault, *, forget_key: bool = False) -> Reclaimed:
     """While fulfillment is stopped. Doing it twice is harmless. `forget_key`: the one that is lost. Raises
-    BusUnavailable, StoreUnavailable, or ReportedError where the database cannot be used; NothingLost, CannotOpen."""
+    BusUnavailable, StoreUnavailable, or ReportedError where the database cannot be used; StillWorking, NothingLost,
+    CannotOpen."""
+    if forget_key and (members := await members_of(kafka, "fulfillment")):
+        raise StillWorking(
+            f"Workers of fulfillment are still running ({', '.join(members)}): stop all of them, then repeat this. "
+            "Where they work, their keys are not lost: compare their settings with those here. Nothing was changed."
+        )
     await _usable(database_url)
     try:
         async with asyncio.timeout(READ_WITHIN):
             told, added = await _told(kafka), await _added(kafka)
     except TimeoutError:
         raise BusUnavailable(f"they were not read within {READ_WITHIN:g} s") from None
-    count, nowhere, forgotten = 0, list[tuple[str, str]](), Forgotten()
     engine = create_engine(database_url, "reclaim")
     try:
         if forget_key:
-            forgotten = await forget_lost_key(engine, vault)
-            for one in told:
-                if pools := forgotten.pools.get((one.order, one.item)):
-                    added.setdefault(one.code, set()).update(pools)
+            async with engine.begin() as connection:
+                return await remembered(connection, vault, told, added)
+        count, nowhere = 0, list[tuple[str, str]]()
         for start in range(0, len(told), CHUNK):
             async with engine.begin() as connection:
                 await vault.unlock(connection)
@@ -118,7 +131,32 @@ async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault, *, 
             nowhere += lost
     finally:
         await engine.dispose()
-    return Reclaimed(len(told), count, nowhere, forgotten.removed)
+    return Reclaimed(len(told), count, nowhere)
+
+
+async def remembered(
+    connection: AsyncConnection, vault: CodeVault, told: Sequence[Told], added: Mapping[str, Collection[str]]
+) -> Reclaimed:
+    """The lost key is forgotten, and codes of customers are known again: those `told` by the topic, and those that
+    deliveries show. Raises NothingLost."""
+    forgotten = await forget_lost_key(connection, vault)
+    codes: dict[tuple[str, str], dict[str, None]] = {}
+    for one in told:
+        codes.setdefault((one.order, one.item), {})[one.code] = None
+    for place, given in forgotten.given.items():
+        codes.setdefault(place, {}).update(dict.fromkeys(given))
+    pools = {code: set(keys) for code, keys in added.items()}
+    for place, known in codes.items():
+        for code in known:
+            pools.setdefault(code, set()).update(forgotten.pools.get(place, ()))
+    every = [Told(*place, unit, code) for place, known in codes.items() for unit, code in enumerate(known, 1)]
+    count, nowhere = 0, list[tuple[str, str]]()
+    for start in range(0, len(every), CHUNK):
+        reclaimed, lost = await mark_told(connection, vault, every[start : start + CHUNK], pools)
+        count += reclaimed
+        nowhere += lost
+    unknown = [place for place, number in forgotten.taken.items() if number > len(codes.get(place, ()))]
+    return Reclaimed(len(every), count, nowhere, forgotten.removed, sorted(unknown))
 
 
 async def mark_told(

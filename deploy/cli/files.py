@@ -99,4 +99,7 @@ def opened(file: str) -> Iterator[BinaryIO]:
 
 
 def _path(store: str, name: str) -> str:
+    """Raises UsageError for a name that would lead to another store's files."""
+    if {"", ".", ".."} & set(name.split("/")):
+        raise UsageError(f"{name!r} cannot be the name of a file: no part of it may be empty, '.' or '..'.")
     return f"/stores/{quote(store, safe='')}/files/{quote(name)}"

@@ -64,3 +64,8 @@ async def reclaim_codes(data: Data = None, forget_lost_key: ForgetLostKey = Fals
         console.say(f"{console.counted(count, 'free code')} of pool {pool} can be read no more: import its file again.")
     for order, item in done.nowhere:
         console.say(f"The code of order {order}, item {item} is in no pool. An import leaves it out.")
+    for order, item in done.unknown:
+        console.say(
+            f"Not all codes of order {order}, item {item} are known any more: before you import files again, look in "
+            "the customer's emails, and take its codes out of them."
+        )

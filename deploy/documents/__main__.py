@@ -1,7 +1,8 @@
 """`python -m deploy.documents [--check]` writes what is generated from the contracts and the services' declarations.
 
-JSON Schemas, the AsyncAPI document and an OpenAPI document per service go into `docs/`, a table of messages into each
-service's README. With `--check` nothing is written, and an outdated file is an error.
+JSON Schemas, the AsyncAPI document, an OpenAPI document per service and the matrix of statuses and messages go into
+`docs/`, a table of messages into each service's README. With `--check` nothing is written, and an outdated file is an
+error.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.documents.asyncapi import document, file_name, json_schema
+from deploy.documents.lifecycle.page import page
 from deploy.documents.openapi import openapi
 from deploy.documents.tables import with_table
 from services.registry import PROCESSES, SERVICES
@@ -28,7 +30,8 @@ def documents() -> dict[str, str]:
     files = {name: f"services/{name}/README.md" for name in SERVICES}
     tables = {file: with_table((PROJECT / file).read_text(encoding="utf-8"), name) for name, file in files.items()}
     apis = {f"docs/openapi/{name}.json": _text(openapi(name)) for name in PROCESSES}
-    return schemas | {"docs/asyncapi.json": _text(document())} | apis | tables
+    pages = {"docs/asyncapi.json": _text(document()), "docs/lifecycle.md": page()}
+    return schemas | pages | apis | tables
 
 
 def stale(project: Path) -> list[str]:

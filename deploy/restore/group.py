@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.check.topics import places_of
 from shared.settings import KafkaSettings
-from shared.shell.kafka.membership import described
-from shared.shell.kafka.source import close_client, connection, new_consumer
+from shared.shell.kafka.source import close_client, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
 COMMIT_WITHIN = 30.0
@@ -27,19 +25,6 @@ class SetBack:
     """Topic, partition, and the offset of the first record that is read again."""
     cut: Sequence[str]
     """Topics that no longer have all records of that time: what they have lost cannot be handled again."""
-
-
-async def members_of(settings: KafkaSettings, group: str) -> list[str]:
-    """The names of all members, those that died within the last seconds too. Raises BusUnavailable, KafkaRefused."""
-    admin = AIOKafkaAdminClient(**connection(settings))
-    try:
-        await admin.start()
-        found = await described(admin, group)
-        return sorted(name for _, _, _, _, _, members, *_ in found for _, name, *_ in members)
-    except (KafkaError, OSError) as error:
-        raise BusUnavailable(f"group {group} cannot be read: {type(error).__name__}") from error
-    finally:
-        await admin.close()
 
 
 async def set_back(

@@ -16,7 +16,7 @@ from functools import partial
 
 from deploy.check.reclaim import Reclaimed, reclaim, vault_of
 from deploy.restore.database import MARGIN, Restored, RestoredDatabase
-from deploy.restore.group import SetBack, members_of, set_back
+from deploy.restore.group import SetBack, set_back
 from deploy.restore.own_facts import latest_epoch, read_own_facts
 from services.declared import declared
 from services.registry import factory_of
@@ -24,6 +24,7 @@ from shared.errors import ReportedError
 from shared.settings import Settings, name_of
 from shared.shell.batch.own_log import OwnLog
 from shared.shell.kafka.cluster import cluster_id
+from shared.shell.kafka.group_members import members_of
 from shared.shell.kafka.source import SESSION_SECONDS
 from shared.shell.operations.recall import recalled_kinds
 from shared.shell.postgres.connections import Connections

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
+from services.checkout.domain.invariants import is_silent
+from services.checkout.domain.order import Order
 from shared.contracts.envelope import Envelope
 from shared.core import Context, Core, Decision, mixed
 from shared.core.ids import salt_of
@@ -80,6 +82,8 @@ class Watch:
             answer = function(state, message, context)
             if broken and isinstance(answer, Decision) and answer.state is not None and answer.state is not state:
                 self.wrong += [(context.key, f"{service} breaks: {rule}") for rule in broken(answer.state)]
+            if isinstance(state, Order) and isinstance(answer, Decision) and is_silent(answer):
+                self.wrong.append((context.key, f"{service} says nothing of {type(message).__name__}"))
             return answer
 
         return decide

@@ -102,9 +102,9 @@ class Downloads:
         if wanted is None:
             raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
 
-        async def admit() -> None:
+        async def admit(first: int | None = None) -> None:
             if request.method != "HEAD":
-                await self._count(request, claim, wanted.limit)
+                await self._count(request, claim, wanted.limit, from_start=first == 0)
 
         if wanted.file.startswith(("http://", "https://")):
             await admit()
@@ -112,10 +112,11 @@ class Downloads:
         place = (await self._store_of(claim.order) or "", wanted.file)
         return await send_file(request, self._files, place, wanted.shown, admit)
 
-    async def _count(self, request: web.Request, claim: Claim, limit: int) -> None:
-        """Raises ProblemResponse if the link was used as often as it may be."""
+    async def _count(self, request: web.Request, claim: Claim, limit: int, *, from_start: bool) -> None:
+        """`from_start`: the file's first byte is sent, whatever was asked for (`If-Range`). Raises ProblemResponse if
+        the link was used as often as it may be."""
         caller = Caller(request[LIMITS].address_of(request), _text(header_in(request, AGENT)))
-        begins = _begins(header_in(request, RANGE))
+        begins = from_start or _begins(header_in(request, RANGE))
         if not await self._log.admit(claim, caller, self._clock(), limit, begins=begins):
             title = "This link was used as often as it may be. Ask the shop for a new one."
             raise ProblemResponse(HTTPStatus.GONE, title, "used_up")

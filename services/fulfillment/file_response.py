@@ -33,10 +33,11 @@ async def send_file(
     files: FileStore | None,
     place: tuple[str, str],
     shown: str,
-    admit: Callable[[], Awaitable[None]],
+    admit: Callable[[int], Awaitable[None]],
 ) -> web.StreamResponse:
-    """Of the store and name `place`, called `shown`. `admit` is called once it is certain that the file, or a part of
-    it, can be sent, and may raise; nothing was sent by then. Raises ProblemResponse."""
+    """Of the store and name `place`, called `shown`. `admit` is called, with the number of the first byte, once it is
+    certain that the file, or a part of it, can be sent, and may raise; nothing was sent by then. Raises
+    ProblemResponse."""
     for _ in range(TRIES):
         with answered_trouble():
             try:
@@ -51,7 +52,7 @@ async def _sent(
     files: FileStore | None,
     place: tuple[str, str],
     shown: str,
-    admit: Callable[[], Awaitable[None]],
+    admit: Callable[[int], Awaitable[None]],
 ) -> web.StreamResponse:
     store, name = place
     file = await files.stat(store, name) if files else None
@@ -73,7 +74,7 @@ async def _sent(
         return await _begun(request, partial, headers, count)
     content = await files.read(store, file, first, count)
     async with aclosing(content):
-        await admit()
+        await admit(first)
         may_be_read_slowly(request)
         response = await _begun(request, partial, headers, count)
         await _write(request, response, content)

@@ -7,12 +7,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
+import structlog
 from aiohttp import web
 from pydantic import AfterValidator, StringConstraints, ValidationError
 
 from services.fulfillment.domain.by_hand import attaching_refusal
 from services.fulfillment.domain.delivery import Delivery
-from services.fulfillment.gateways.files import order_file
+from services.fulfillment.gateways.files import FilesTrouble, order_file
 from services.fulfillment.storage import Queries
 from services.fulfillment.uploads import ANY_FILE, UPLOAD_REFUSED, Uploads
 from shared.contracts.delivery_work import AttachDelivery
@@ -27,6 +28,7 @@ from shared.shell.http.web import CommandAccepted, actor_of, answered, identity_
 from shared.shell.ports.http_api import HttpApi
 
 PATH = "/orders/{key}/items/{item}/file"
+log = structlog.get_logger(__name__)
 
 
 def _no_path(name: str) -> str:
@@ -106,7 +108,10 @@ def _has(delivery: Delivery, command: AttachDelivery) -> bool:
 
 
 async def _removed(uploads: Uploads, queries: Queries, store: str, key: str, command: AttachDelivery) -> None:
-    """Refused meanwhile: no reader would find the file."""
+    """Refused meanwhile: no reader would find the file. Where it cannot be removed, the log names it."""
     delivery = await queries.delivery(key)
     if uploads.files and command.file and not (delivery and _has(delivery, command)):
-        await uploads.files.delete(store, command.file)
+        try:
+            await uploads.files.delete(store, command.file)
+        except FilesTrouble as trouble:
+            log.error("file of a refused upload is left", store=store, file=command.file, error=str(trouble))

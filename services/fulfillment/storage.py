@@ -17,6 +17,7 @@ from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.kinds.access import AccessKind, AccessOperation
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
+from services.fulfillment.domain.staff_waits import is_all_cancelled
 from services.fulfillment.domain.stock import Stock, StockMovement
 from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
 from shared.shell.postgres.tables import read_state, state_table
@@ -145,7 +146,7 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "not_revoked": delivery.not_revoked(),
         "not_configured": sum(item.lacks_setup for item in delivery.items),
         "tasks": delivery.count(ItemStatus.WAITING_TASK),
-        "held": _waits_for_staff(delivery) if delivery.stage is Stage.PAID else 0,
+        "held": _waits_for_staff(delivery),
     }
 
 
@@ -154,6 +155,8 @@ HELD, TO_START = 1, 2
 
 
 def _waits_for_staff(delivery: Delivery) -> int:
+    if delivery.stage is not Stage.PAID or is_all_cancelled(delivery.items):
+        return 0
     return HELD if delivery.held else TO_START if delivery.to_start else 0
 
 

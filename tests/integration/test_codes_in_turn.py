@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.fulfillment.domain.operations import POOL_EMPTY, StoreCodes, TakeCode
+from services.fulfillment.domain.operations import POOL_EMPTY, GiveCodes, ReturnCodes, StoreCodes, TakeCode
 from services.fulfillment.gateways.code_claims import ForgettingClaims
 from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.gateways.codes import Codes
@@ -88,6 +88,20 @@ async def test_nothing_is_kept_for_an_order_that_waits_no_more(engine: AsyncEngi
     await waited(engine, "cancelled", seen_at="25 hours")
     await ForgettingClaims(engine)(datetime.now(UTC))
     assert not await rows(engine, "select 1 from code_claims")
+
+
+async def test_nothing_is_kept_for_an_item_that_has_got_codes_otherwise(engine: AsyncEngine, codes: Codes) -> None:
+    """Or whose codes return: it is cancelled, or has another pool."""
+    await done(codes, StoreCodes(POOL, ("A", "B")))
+    for number, end in enumerate((GiveCodes(POOL, "big", "1", ("V", "W", "X")), ReturnCodes(POOL, "big", "1"))):
+        await too_few(codes, "big", 5)
+        await waited(engine, "big", since="25 hours")
+        await too_few(codes, f"small-{number}")
+
+        await done(codes, end)
+
+        assert len(await take(codes, f"small-{number}")) == 1
+        await rows(engine, "delete from sealed_codes where order_key = 'big'")
 
 
 async def test_two_at_once_do_not_both_take_what_is_left_over(engine: AsyncEngine, codes: Codes) -> None:

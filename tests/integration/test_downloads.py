@@ -85,6 +85,13 @@ async def test_a_link_works_as_often_as_it_may_and_parts_count_once(running: Run
     assert log[0]["agent"] == "reader/1"
 
 
+async def test_the_whole_file_counts_also_where_a_part_of_a_former_one_was_asked_for(running: Running) -> None:
+    link = await bought(running, limit=2)
+    asked = [await get(running, link, Range="bytes=1-", If_Range='"former"') for _ in range(3)]
+    assert [(status, body) for status, body, _ in asked[:2]] == [(200, b"the book")] * 2
+    assert (asked[2][0], b"used_up" in asked[2][1]) == (410, True)
+
+
 async def test_the_store_makes_a_link_again_with_its_whole_time_and_limit(running: Running) -> None:
     link = await bought(running, limit=1)
     assert [(await get(running, link))[0] for _ in range(2)] == [200, 410]

@@ -158,3 +158,11 @@ async def test_readers_who_read_slowly_hold_no_file_in_memory(moto: Moto) -> Non
     assert psutil.Process().memory_info().rss - before < 60_000_000, "of 400 MB that could be fetched"
     for reader in readers:
         await reader.aclose()
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "x/" * 2500 + "x"])
+async def test_a_name_that_no_file_can_have_is_that_of_no_file(tmp_path: Path, name: str) -> None:
+    """Products may name anything. The folder is not away."""
+    (tmp_path / "acme").mkdir()
+    assert await FolderFiles(tmp_path).stat("acme", name) is None
+    assert not await FolderFiles(tmp_path).delete("acme", name)

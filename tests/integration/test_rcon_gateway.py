@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import orjson
 import pytest
@@ -190,31 +190,6 @@ async def test_a_server_that_hangs_after_a_command_leaves_it_in_doubt(judge: Jud
     assert said == Unknown("Survival: no answer within 0.5 s to command 2 of 2.")
     found = await rcon.find(run("give a", "hang"), "k")
     assert isinstance(found, RunCommands.Unresolved)
-
-
-async def test_what_is_no_longer_needed_is_not_run(judge: Judge) -> None:
-    known = Configured(current=False)
-    said = await Rcon(known, known, private=True).perform(run("give a"), "k")
-    assert isinstance(said, RunCommands.Failed) and said.code == "not_needed"
-
-
-async def test_what_is_replaced_while_it_waits_for_the_connection_is_not_run(judge: Judge) -> None:
-    """Else another call could run the same commands, too."""
-    known = Configured(
-        {KEY: GameServer("Survival", "minecraft", "127.0.0.1", judge.port, "pw")}, {("acme", "pw"): PASSWORD}
-    )
-    rcon = Rcon(known, known, private=True, timeouts=replace(SHORT, place=2))
-    before = asyncio.create_task(rcon.perform(run("sleep 0.3"), "k"))
-    await asyncio.sleep(0.1)
-    replaced = asyncio.create_task(rcon.perform(run("give a"), "k"))
-    await asyncio.sleep(0.05)
-    known.current = False
-
-    said = await replaced
-
-    assert isinstance(said, RunCommands.Failed) and said.code == "not_needed"
-    assert isinstance(await before, RunCommands.Done)
-    assert await judge.commands(1) == ["sleep 0.3"]
 
 
 # Servers that are not there, or misbehave

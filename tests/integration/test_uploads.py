@@ -11,7 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import pytest
 
+from services.fulfillment.gateways.files import FilesAway
+from services.fulfillment.gateways.files.folder import FolderFiles
+from services.fulfillment.gateways.files.s3 import S3Files
 from shared.contracts.delivery_work import MarkDeliveredDelivery
 from tests.integration.conftest import NewDatabase
 from tests.integration.moto_s3 import Moto, moto_s3
@@ -157,6 +161,26 @@ async def test_an_upload_for_an_item_is_refused_before_it_is_read(running: Runni
     assert (status, refused["code"]) == (409, "unknown_item")
     status, refused = await upload(running, "/orders/o-1/items/2%2F2/file", FILE, QUERY)
     assert (status, refused["code"]) == (409, "unknown_item")
+
+
+async def test_what_is_refused_meanwhile_is_told_also_where_the_file_cannot_be_removed(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> bool:
+        raise FilesAway("the storage: no permission to delete")
+
+    for kind in (FolderFiles, S3Files):
+        monkeypatch.setattr(kind, "delete", away)
+    await made_to_order(running)
+
+    async def refunded_meanwhile() -> AsyncIterator[bytes]:
+        yield b"the first"
+        await asyncio.sleep(0.5)  # until it is being taken
+        await running.receive("o-1", refund("1"))
+        yield b" and the second"
+
+    status, refused = await upload(running, ORDER_FILE, refunded_meanwhile(), QUERY)
+    assert (status, refused["code"]) == (409, "item_revoked")
 
 
 async def test_a_slow_reader_holds_nothing_up(running: Running) -> None:

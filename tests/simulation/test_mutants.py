@@ -47,6 +47,7 @@ def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
         "the deadline is renewed at each decline",
         "an order expires without a last look at the provider",
         "a late capture after a cancellation is ignored",
+        "a message that comes too late leaves no trace",
         "a charge is matched by its metadata alone",
         "a refund is of the attempt that paid the order, whichever was named",
         "what is owed is given up after the first refusal",

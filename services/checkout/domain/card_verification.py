@@ -107,7 +107,7 @@ def verified(order: Order, fact: PaymentVerified, context: Context) -> Decision[
     change, card = OrderChange(order, context), card_name(fact.card)
     change.note(fact.type, f"Card verified{f': {card}' if card else ''}.", verification=fact.verification, card=card)
     if not _awaited(order, fact.verification):
-        return change.without_effect()
+        return change.without_effect(_why_not(order))
     change.set(card_check=CardCheck.VERIFIED)
     receive(change)
     return change.decision()
@@ -118,7 +118,7 @@ def to_be_confirmed(order: Order, fact: PaymentVerificationActionRequired, conte
     change, text = OrderChange(order, context), "The customer must confirm the card with the bank."
     change.note(fact.type, text, verification=fact.verification)
     if not _awaited(order, fact.verification):
-        return change.without_effect()
+        return change.without_effect(_why_not(order))
     change.set(card_check=CardCheck.ACTION_REQUIRED, pay_url=fact.url, message=text)
     until = _until(order)
     change.publish(OrderCardNeeded(verification=fact.verification, url=fact.url, until=until, confirm=True))
@@ -132,7 +132,7 @@ def not_verified(order: Order, fact: PaymentVerificationDeclined, context: Conte
     text = f"The card was not verified: {fact.text}"
     change.note(fact.type, text, verification=fact.verification, code=fact.code, card=card, provider=fact.detail)
     if not _awaited(order, fact.verification):
-        return change.without_effect()
+        return change.without_effect(_why_not(order))
     left = _tries_left(order)
     message = fact.text if left else f"{fact.text} {NO_TRY_LEFT}."
     url = order.page(context.key)
@@ -147,11 +147,20 @@ def _awaited(order: Order, verification: int) -> bool:
     return order.status is RECEIVED and waits and order.verifications == verification
 
 
+def _why_not(order: Order) -> str:
+    """Empty: because of the order's status."""
+    if order.status is not RECEIVED:
+        return ""
+    waits = order.card_check in (CardCheck.IN_PROGRESS, CardCheck.ACTION_REQUIRED)
+    return "another card is being verified" if waits else "no card is being verified"
+
+
 def end_unverified(order: Order, context: Context) -> Decision[Order]:
     """The time to verify the card is over."""
-    if order.is_verified:
-        return Decision(order)
     change = OrderChange(order, context)
+    if order.is_verified:
+        change.note("order.payment_overdue", "The time to verify the card is over.")
+        return change.without_effect("no card is to be verified")
     cancel(change, reason=ENDED, code="not_verified")
     change.note("order.cancelled", ENDED, actor="system", code="not_verified")
     return change.decision()

@@ -37,10 +37,11 @@ class OrderChange(Change[Order]):
         """Add an entry to the timeline."""
         self.notes.append(entry(self.context, what, text, **detail))
 
-    def without_effect(self) -> Decision[Order]:
-        """The message came too late, or again: the timeline entry says that it changes nothing."""
+    def without_effect(self, why: str = "") -> Decision[Order]:
+        """The message came too late, or again: the timeline entry says that it changes nothing. `why`: if not because
+        of the order's status."""
         *earlier, last = self.notes
-        text = f"{last.text} (No effect: the order is {self.state.status_in_words}.)"
+        text = f"{last.text} (No effect: {why or f'the order is {self.state.status_in_words}'}.)"
         self.notes = [*earlier, replace(last, text=text[:LONGEST_TEXT])]
         return self.decision()
 

@@ -39,7 +39,7 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
     _note_given(change, fact, given, f"{_title(order, part, fact)} delivered.")
     if part is None or part.has_ended or not _can_be_given(order, part):
-        return change.without_effect()
+        return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given, fact))
     return advance(change, under_way=fact.under_way)
 
@@ -54,7 +54,7 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     else:
         change.note(fact.type, f"{_title(order, part, fact)}: what was under way was ended.", item=fact.item)
     if given and (part is None or part.has_ended or not _can_be_given(order, part)):
-        return change.without_effect()
+        return change.without_effect(_why_not(part))
     if part and not part.refunded_whole:
         news = _with(part, given, fact) if given else {}
         change.set_part(part, delivery=DeliveryStatus(fact.status), trouble=fact.text, **news)
@@ -69,6 +69,13 @@ Named = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRetried
 def _part(order: Order, fact: Named) -> Line | Extra | None:
     part = order.delivered_part(fact.item)
     return replace(part, name=fact.name) if isinstance(part, Extra) and fact.name else part
+
+
+def _why_not(part: Line | Extra | None) -> str:
+    """Empty: because of the order's status."""
+    if part is None:
+        return "the order has no such item"
+    return "it was refunded" if part.has_ended else ""
 
 
 def _title(order: Order, part: Line | Extra | None, fact: Named) -> str:
@@ -108,7 +115,7 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
     change, part = OrderChange(order, context), _part(order, fact)
     change.note(fact.type, f"{_title(order, part, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
-        return change.without_effect()
+        return change.without_effect(_why_not(part))
     if part.has_failed:  # another of its actions has: staff know
         return advance(change, under_way=fact.under_way)
     change.set_part(part, delivery=DeliveryStatus.WAITING, trouble=fact.text)
@@ -123,7 +130,7 @@ def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
     text = f"{_title(order, part, fact)} could not be delivered: {fact.text}"
     change.note(fact.type, text, item=fact.item, code=fact.code, attempts=_attempts(fact.attempts))
     if part is None or not order.is_deliverable:
-        return change.without_effect()
+        return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.FAILED, trouble=fact.text)
     if not part.refunded_whole and not part.has_failed:  # else staff know: another of its actions has failed
         change.publish(OrderDeliveryFailed(item=fact.item, product=part.title, code=fact.code, text=fact.text))
@@ -136,7 +143,7 @@ def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order
     how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
     change.note(fact.type, f"Retrying the delivery of {_title(order, part, fact)}{how}.", item=fact.item)
     if part is None or not order.is_deliverable:
-        return change.without_effect()
+        return change.without_effect(_why_not(part))
     status = DeliveryStatus(fact.status)
     if part.delivery is DeliveryStatus.FAILED and status is not DeliveryStatus.FAILED:
         change.publish(OrderDeliveryResumed(item=fact.item))
@@ -150,7 +157,7 @@ def revoked(order: Order, fact: ItemRevoked, context: Context) -> Decision[Order
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
     change.note(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
     if part is None:
-        return change.without_effect()
+        return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.REVOKED, trouble="", **SENT)
     return advance(change, under_way=fact.under_way)
 

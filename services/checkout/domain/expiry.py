@@ -30,9 +30,10 @@ def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> De
         return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
     if order.status is OrderStatus.RECEIVED:
         return end_unverified(order, context)
-    if order.status is not OrderStatus.PENDING_PAYMENT:
-        return Decision(order)
     change = OrderChange(order, context)
+    if order.status is not OrderStatus.PENDING_PAYMENT:
+        change.note("order.payment_overdue", "The time to pay is over.")
+        return change.without_effect()
     if order.charge is ChargeState.NONE:
         expire(change, NOT_PAID)
     else:
@@ -52,9 +53,10 @@ def _ask_payments(change: OrderChange) -> None:
 
 @orders.on(SubmissionOverdue)
 def submission_overdue(order: Order, timer: SubmissionOverdue, context: Context) -> Decision[Order]:
-    if order.status is not OrderStatus.CREATED:
-        return Decision(order)
     change = OrderChange(order, context)
+    if order.status is not OrderStatus.CREATED:
+        change.note("order.submission_overdue", "The time to submit the checkout is over.")
+        return change.without_effect()
     expire(change, "The checkout was not submitted in time.")
     return change.decision()
 

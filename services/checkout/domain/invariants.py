@@ -10,7 +10,7 @@ from services.checkout.domain.status import CLOSED, DELIVERABLE
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
-from shared.core import NO_WORK, Work
+from shared.core import NO_WORK, Decision, Work
 
 
 def broken(order: Order, *, at_rest: bool = False, work: Work = NO_WORK) -> list[str]:
@@ -18,6 +18,11 @@ def broken(order: Order, *, at_rest: bool = False, work: Work = NO_WORK) -> list
     way is only `work`."""
     rules = _rules(order) | (_rules_at_rest(order, work) if at_rest else {})
     return [rule for rule, holds in rules.items() if not holds]
+
+
+def is_silent(decision: Decision[Order]) -> bool:
+    """Nothing tells that the message came. docs/lifecycle.md has no such cell."""
+    return not (decision.records or decision.events or decision.timers)
 
 
 def _rules(order: Order) -> dict[str, bool]:

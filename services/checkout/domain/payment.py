@@ -131,7 +131,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     end_check(change)
     if order.paid or order.status not in CAPTURE_COUNTS:
         change.note(fact.type, text, **detail)
-        return change.without_effect()
+        return change.without_effect("it is paid already" if order.paid else "")
     in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
     if not in_full:
         text = f"{amount}{OTHER_AMOUNT}{money(order.purchased, order.currency)}."
@@ -188,7 +188,7 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
     if not awaited:
         end_check(change)
-        return change.without_effect()
+        return change.without_effect(_why_not_awaited(order))
     if over:
         expire(change, NOT_PAID)
     return change.decision()
@@ -234,8 +234,10 @@ def _next_try(order: Order) -> str:
 def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
     change.note(fact.type, text, attempt=fact.attempt)
-    if not _awaited(order, fact.attempt) or order.is_closing:
-        return change.without_effect()
+    if not _awaited(order, fact.attempt):
+        return change.without_effect(_why_not_awaited(order))
+    if order.is_closing:
+        return change.without_effect("the time to pay is over")
     open_to_pay(change)
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
     change.publish(OrderPaymentActionRequired(url=fact.url, until=required(change.state.deadline, "deadline")))
@@ -311,3 +313,10 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
 def _awaited(order: Order, attempt: int) -> bool:
     """The order waits for the result of this attempt."""
     return order.status in UNDER_WAY and order.charge is not ChargeState.NONE and order.attempts == attempt
+
+
+def _why_not_awaited(order: Order) -> str:
+    """Empty: because of the order's status."""
+    if order.status not in UNDER_WAY:
+        return ""
+    return "no payment is in progress" if order.charge is ChargeState.NONE else "another attempt is in progress"

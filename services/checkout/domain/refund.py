@@ -37,7 +37,7 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
     total = _refunded_in_all(order, fact)
     if total <= order.refunded:
         end_refund_message(change)
-        return change.without_effect()
+        return change.without_effect("it is counted already" if order.paid else "nothing is paid")
     whole = total == order.paid
     _add(change, fact, total, whole=whole)
     end_refund_message(change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import ChargeState, Order, PaymentReminder, orders
+from services.checkout.domain.order import ChargeState, Order, PaymentReminder, orders, required
 from services.checkout.domain.tries import tries_left
 from shared.contracts.checkout import OrderPaymentReminder
 from shared.contracts.values import OrderStatus
@@ -33,10 +33,10 @@ def _start(order: Order) -> datetime:
 @orders.on(PaymentReminder)
 def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> Decision[Order]:
     """Only while the customer can act. A time that has passed meanwhile is left out."""
-    waits = order.status is OrderStatus.PENDING_PAYMENT and not order.is_closing and not order.is_overdue(context.at)
-    if not waits or order.deadline is None or order.reminded >= len(order.reminders):
-        return Decision(order)
     change, start = OrderChange(order, context), _start(order)
+    if why := _no_reminder(order, context.at):
+        change.note(OrderPaymentReminder.type, "Time to remind of the payment.")
+        return change.without_effect(why)
     due = sum(start + wait <= context.at for wait in order.reminders)
     if due <= order.reminded:  # a later start was set since
         change.timer(start + order.reminders[order.reminded], PaymentReminder())
@@ -51,7 +51,7 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
                 amount=order.purchased,
                 currency=order.currency,
                 url=order.page(context.key),
-                until=order.deadline,
+                until=required(order.deadline, "deadline"),
                 declined=order.declined_at is not None,
             )
         )
@@ -59,3 +59,12 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
     else:
         change.note(OrderPaymentReminder.type, f"Reminder {due} left out: it cannot be paid now.", actor="system")
     return change.decision()
+
+
+def _no_reminder(order: Order, at: datetime) -> str:
+    """Why the timer comes too late; empty: it does not."""
+    if order.status is not OrderStatus.PENDING_PAYMENT:
+        return f"the order is {order.status_in_words}"
+    if order.is_closing or order.is_overdue(at):
+        return "the time to pay is over"
+    return "all reminders were sent" if order.reminded >= len(order.reminders) else ""

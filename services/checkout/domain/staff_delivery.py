@@ -8,6 +8,7 @@ from typing import Any
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.order import Line, Order, orders
+from services.checkout.domain.status import CLOSED
 from shared.contracts.checkout import DeliveredItem, OrderItemsDelivered
 from shared.contracts.delivery_work import (
     DeliveryNoted,
@@ -47,6 +48,8 @@ def noted(order: Order, fact: DeliveryNoted, context: Context) -> Decision[Order
     text = f"{WORDS[fact.action]}{f' ({names})' if names else ''}. {fact.text}".strip()
     change = OrderChange(order, context)
     change.note(fact.type, text, action=fact.action, items=list(fact.items))
+    if fact.action in WAITS and order.status in CLOSED:
+        return change.without_effect()
     if fact.action in WAITS:
         change.set(**({"held": fact.text} if fact.action == "held" else WAITS[fact.action]))
         if order.status is OrderStatus.PROCESSING and order.message in (None, staff_first(order)):

@@ -20,7 +20,7 @@ def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decis
     change = OrderChange(order, context)
     change.note(fact.type, "Stock reserved.")
     if order.status not in WAITS_FOR_STOCK or order.reserved:
-        return change.without_effect()
+        return change.without_effect(_decided(order))
     change.set(reserved=True)
     if order.status is RECEIVED:
         (receive if order.is_verified else request_verification)(change)
@@ -37,9 +37,14 @@ def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decisio
     change = OrderChange(order, context)
     change.note(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
     if order.status not in WAITS_FOR_STOCK or order.reserved:
-        return change.without_effect()
+        return change.without_effect(_decided(order))
     cancel(change, reason="Sold out.", code="sold_out", sold_out=fact.skus)
     return change.decision()
+
+
+def _decided(order: Order) -> str:
+    """Empty: because of the order's status."""
+    return "its stock is reserved already" if order.status in WAITS_FOR_STOCK else ""
 
 
 @orders.on(StockLow)

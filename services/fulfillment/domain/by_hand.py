@@ -19,7 +19,13 @@ from services.fulfillment.domain.delivery import (
 )
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import queues, stock_and_queues
-from services.fulfillment.domain.selection import few, item_problem, refused_for, select_items
+from services.fulfillment.domain.selection import (
+    few,
+    item_problem,
+    refused_for,
+    returning_problem,
+    select_items,
+)
 from services.fulfillment.domain.start import start_item
 from shared.contracts.delivery_work import (
     AttachDelivery,
@@ -106,7 +112,7 @@ def _marking_problem(item: Item) -> Problem | None:
     if item.status is ItemStatus.DELIVERED:
         return item_problem(item.id, "already_delivered", f"Item {item.id} is already delivered.")
     if (item.status is ItemStatus.FAILED or item.status in WAITING) and not item.code_requested:
-        return None
+        return returning_problem(item)
     if item.status is ItemStatus.IN_PROGRESS and kind_of(item).settleable:
         return None
     return item_problem(item.id, "in_progress", f"Item {item.id} is being delivered right now. Try again shortly.")

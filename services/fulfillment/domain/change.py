@@ -8,8 +8,10 @@ from typing import Any
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Reminder, Stage, StockHold
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.staff_waits import (
+    FIRST_REMINDER,
     StillWaiting,
     is_held,
+    is_paused,
     is_told_otherwise,
     next_reminder,
     told,
@@ -306,14 +308,15 @@ class DeliveryChange(Change[Delivery]):
             if waits is not (item.waits_since is not None):
                 self.update_item(item, waits_since=at if waits else None)
                 begun, untold = begun or waits, untold or (waits and not is_told_otherwise(item))
-        if is_held(self.state) is not (self.state.held_since is not None):
-            self.set(held_since=at if is_held(self.state) else None)
-            begun = untold = is_held(self.state) or begun
+        held = self.state.held and is_held(self.state, self.items)
+        if held is not (self.state.held_since is not None):
+            self.set(held_since=at if held else None)
+            begun, untold = held or begun, held or untold
         reminder = self.state.reminder
         if begun:
             known = any(item.waits_since and not is_told_otherwise(item) for item in self.state.items)
-            if untold and not known and (fact := told(self.state, self.items, at, again=False)):
-                self.publish(fact)
+            if untold and not known and not self._tells_pauses_again(held):
+                self._tell_at_once()
             due = next_reminder(at, 0, self.context.message_id.int)
             if reminder is None or reminder.due > due:
                 self.set(reminder=Reminder(due))
@@ -321,6 +324,19 @@ class DeliveryChange(Change[Delivery]):
         elif reminder and not self.state.held_since and not any(item.waits_since for item in self.items):
             self.set(reminder=None)
             self.cancel_timer(StillWaiting)
+
+    def _tells_pauses_again(self, held: bool) -> bool:
+        """Calls that are paused, resumed and paused again are news once a day."""
+        last = self.state.pause_told
+        if held or last is None or self.context.at - last >= FIRST_REMINDER:
+            return False
+        return all(is_paused(item) or is_told_otherwise(item) for item in self.items if item.waits_since)
+
+    def _tell_at_once(self) -> None:
+        if fact := told(self.state, self.items, self.context.at, again=False):
+            self.publish(fact)
+            if any(is_paused(item) for item in self.items):
+                self.set(pause_told=self.context.at)
 
     def decision(self) -> Decision[Delivery]:
         if self._updated:

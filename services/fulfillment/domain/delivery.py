@@ -294,6 +294,8 @@ class Delivery:
     """While something of it waits for staff."""
     to_start: bool = False
     """Nothing is delivered until staff start it, as the store wants it."""
+    pause_told: datetime | None = None
+    """When staff were last told at once that calls of it are paused."""
 
     @property
     def waits_for_staff(self) -> Refused | None:

@@ -11,7 +11,7 @@ from services.fulfillment.domain.kinds import KINDS, kind_of
 from services.fulfillment.domain.locks import RECONFIGURABLE, current_products, queues
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.reservation import further
-from services.fulfillment.domain.selection import item_problem, select_items
+from services.fulfillment.domain.selection import item_problem, refused_for, returning_problem, select_items
 from services.fulfillment.domain.start import latest_product, start_item
 from shared.contracts.fulfillment import Action, Download, RetryDelivery, Shipment
 from shared.core import Context, Decision, Problem, Refused
@@ -112,7 +112,9 @@ class Retry:
 
     def items(self) -> list[Item] | Refused:
         command = self._command
-        return select_items(self._delivery, command.items, command.executions, self._problem_of, NOTHING_TO_RETRY)
+        returning = [problem for item in self._delivery.items if (problem := returning_problem(item))]
+        none = refused_for(returning) if returning else NOTHING_TO_RETRY
+        return select_items(self._delivery, command.items, command.executions, self._problem_of, none)
 
     def plan(self, items: Sequence[Item]) -> Plan:
         restarted = {item.id: item for item in items if self._is_undelivered(item)}
@@ -141,7 +143,7 @@ class Retry:
 
     def _is_undelivered(self, item: Item) -> bool:
         """Its delivery can be started again."""
-        if item.status not in RECONFIGURABLE:
+        if item.status not in RECONFIGURABLE or item.returning:
             return False
         executions = self._delivery.named(item.about)
         product = self._replacement_of(executions[0])
@@ -155,6 +157,8 @@ class Retry:
         may_revoke = not_revoked and kind_of(item).can_revoke_again(item)
         if may_revoke or item.is_left_elsewhere or self._is_undelivered(item):
             return None
+        if problem := returning_problem(item):
+            return problem
         if not_revoked:
             text = f"Item {item.id} may have been revoked: look there, then settle it first: orderbus settle item."
             return item_problem(item.id, "in_doubt", text)

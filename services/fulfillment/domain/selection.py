@@ -48,5 +48,13 @@ def few(items: Iterable[str]) -> tuple[str, ...]:
     return named if len(named) <= MAX_PROBLEMS else ()
 
 
+def returning_problem(item: Item) -> Problem | None:
+    """What is given meanwhile could be among what returns, and go to another customer, too."""
+    if not item.returning:
+        return None
+    text = f"Codes of item {item.id} are being returned to their pool. Try again in a moment."
+    return item_problem(item.id, "under_way", text)
+
+
 def item_problem(id: str, code: str, text: str) -> Problem:
     return Problem(field=f"items.{id}", code=code, text=text)

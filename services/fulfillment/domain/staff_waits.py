@@ -7,11 +7,11 @@ Parcels to send and orders to start are their daily work and are not among it. C
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from services.fulfillment.domain.delivery import TRANSIENT, Delivery, Item, ItemStatus, Stage
+from services.fulfillment.domain.delivery import CANCELLED, TRANSIENT, Delivery, Item, ItemStatus, Stage
 from shared.contracts.delivery_work import DeliveryWaitsForStaff
 from shared.core import TimerMessage
 from shared.core.waits import growing_wait
@@ -36,8 +36,11 @@ class StillWaiting(TimerMessage):
 def waits_for_staff(item: Item) -> bool:
     if item.outside is not None and item.status is ItemStatus.WAITING_OUTSIDE:
         return item.outside.for_staff
-    is_paused = item.status in TRANSIENT and item.code == CALL_PAUSED
-    return item.status in FOR_STAFF or item.is_left_elsewhere or item.lacks_setup or is_paused
+    return item.status in FOR_STAFF or item.is_left_elsewhere or item.lacks_setup or is_paused(item)
+
+
+def is_paused(item: Item) -> bool:
+    return item.status in TRANSIENT and item.code == CALL_PAUSED
 
 
 def is_told_otherwise(item: Item) -> bool:
@@ -45,9 +48,13 @@ def is_told_otherwise(item: Item) -> bool:
     return item.status not in (*TRANSIENT, ItemStatus.REVOCATION_FAILED) and not item.is_left_elsewhere
 
 
-def is_held(delivery: Delivery) -> bool:
-    """A paid order that waits to be released."""
-    return delivery.held and delivery.stage is Stage.PAID
+def is_held(delivery: Delivery, items: Collection[Item]) -> bool:
+    """A paid order that waits to be released, and of which anything is left to deliver."""
+    return delivery.held and delivery.stage is Stage.PAID and not is_all_cancelled(items)
+
+
+def is_all_cancelled(items: Collection[Item]) -> bool:
+    return bool(items) and all(item.status in CANCELLED for item in items)
 
 
 def next_reminder(at: datetime, times: int, share: int) -> datetime:
@@ -56,7 +63,7 @@ def next_reminder(at: datetime, times: int, share: int) -> datetime:
     return at + wait + wait / SPREAD * (share % 1000) / 1000
 
 
-def told(delivery: Delivery, items: Iterable[Item], at: datetime, *, again: bool) -> DeliveryWaitsForStaff | None:
+def told(delivery: Delivery, items: Collection[Item], at: datetime, *, again: bool) -> DeliveryWaitsForStaff | None:
     """One fact for all of an order that waits. None where nothing does."""
     waiting = sorted(
         (item.waits_since, number, item)
@@ -64,7 +71,7 @@ def told(delivery: Delivery, items: Iterable[Item], at: datetime, *, again: bool
         if item.waits_since and waits_for_staff(item)
     )
     lines = [(since, item.product, item.text) for since, _, item in waiting]
-    if is_held(delivery):
+    if is_held(delivery, items):
         lines.insert(0, (delivery.held_since or at, "The order", HELD))
     if not lines:
         return None

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.fulfillment.domain.operations import TakeCode
+from services.fulfillment.domain.operations import GiveCodes, ReturnCodes, TakeCode
 
+ItemCall = TakeCode | GiveCodes | ReturnCodes
 OVERTAKEN_FOR = timedelta(days=1)
 RECHECKS_MISSED = 20
 """After which an order is taken to wait no more; at least FORGOTTEN_AFTER."""
@@ -73,12 +74,13 @@ class CodeClaims:
         """That it found too few."""
         await connection.execute(_ENTER, _of(take) | {"quantity": take.quantity, "kept": KEPT})
 
-    async def remove(self, connection: AsyncConnection, take: TakeCode) -> None:
-        await connection.execute(_REMOVE, _of(take))
+    async def remove(self, connection: AsyncConnection, call: ItemCall) -> None:
+        """The item has codes, or waits for none of this pool."""
+        await connection.execute(_REMOVE, _of(call))
 
 
-def _of(take: TakeCode) -> dict[str, Any]:
-    return {"pool": take.pool, "order": take.order, "item": take.item}
+def _of(call: ItemCall) -> dict[str, Any]:
+    return {"pool": call.pool, "order": call.order, "item": call.item}
 
 
 class ForgettingClaims:

@@ -205,6 +205,7 @@ class Codes:
 
     async def _return(self, connection: AsyncConnection, codes: ReturnCodes) -> Outcome:
         await self._return_all(connection, codes.pool, codes.order, codes.item)
+        await self._claims.remove(connection, codes)
         return ReturnCodes.Done()
 
     async def _return_all(self, connection: AsyncConnection, pool: str, order: str, item: str) -> None:
@@ -247,6 +248,7 @@ class Codes:
             await tried.rollback()
             text = "Another item has one of these codes. Provide others, or retry the item to have some of its pool."
             return GiveCodes.Failed("already_given", text)
+        await self._claims.remove(connection, give)
         return GiveCodes.Done()
 
     def _digests(self, codes: Sequence[str]) -> dict[str, Any]:

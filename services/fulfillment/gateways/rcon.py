@@ -178,8 +178,14 @@ class Rcon:
         return type(operation).Done(tuple(done))
 
     async def _check_current(self, operation: RconOperation) -> None:
-        """Raises NotPossible, and OSError where that cannot be read."""
-        if not await self._servers.is_current(operation):
+        """Raises NotPossible, and OSError where that cannot be read, or not soon: it must not seem that the server is
+        slow, and perhaps has run something."""
+        try:
+            async with asyncio.timeout(self._timeouts.answer):
+                is_current = await self._servers.is_current(operation)
+        except TimeoutError:
+            raise OSError("time-out") from None
+        if not is_current:
             raise NotPossible(NOT_NEEDED, "Not run, since it is no longer needed.")
 
     async def _await_player(self, session: RconConnection, player: str, server: GameServer) -> None:

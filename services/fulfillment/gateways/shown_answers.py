@@ -12,9 +12,13 @@ SHOWN = 200
 """Characters."""
 DEEP = 5
 """How often an encoding is undone."""
-_ESCAPES = re.compile(r"\\(?:u|x)\{?([0-9a-fA-F]{2,4})\}?")
+_ESCAPES = re.compile(
+    r"\\(?:x(?P<byte>[0-9a-fA-F]{2})|u(?P<unit>[0-9a-fA-F]{4})|[ux]\{0*(?P<any>[0-9a-fA-F]{1,5})\}"
+    r"|(?P<octal>[0-3]?[0-7]{1,2}))"
+)
+"""Each with as many digits as its kind has: those that follow are characters of the text."""
 _NO_TEXT = re.compile(r"<[^<>]*>")
-_LEFT_OUT = frozenset("\\ +/-_=")
+_LEFT_OUT = frozenset("\\ +/-_=:,")
 """Characters in which writings of the same differ."""
 
 
@@ -40,8 +44,11 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def _undone(text: str) -> str:
-    text = _ESCAPES.sub(lambda found: chr(int(found[1], 16)), html.unescape(unquote(text)))
-    return text.replace("\\\\", "\\")
+    return _ESCAPES.sub(_character, html.unescape(unquote(text))).replace("\\\\", "\\")
+
+
+def _character(escape: re.Match[str]) -> str:
+    return chr(int(escape["octal"], 8) if escape["octal"] else int(escape[escape.lastgroup or 0], 16))
 
 
 def _bare(text: str) -> str:
@@ -53,6 +60,7 @@ def _writings(secret: str) -> Iterator[str]:
     yield _bare(own)
     data = own.encode()
     yield data.hex()
+    yield "".join(map(str, data))  # the bytes as numbers
     for shift in range(3):  # of base64 within a longer text, without the characters that others have a part in
         encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
         whole = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(data)) % 3 else 0)]

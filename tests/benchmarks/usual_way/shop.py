@@ -20,7 +20,8 @@ from tests.benchmarks.usual_way.tables import Base, create_tables
 async def open_shop(urls: Mapping[str, str], catalogue: Catalogue) -> None:
     """`urls`: the services' databases, empty."""
     store = catalogue.main
-    card = {name: catalogue.stores[store][name] for name in StoreCard.model_fields if name != "id"}
+    settings = catalogue.stores[store]
+    card = {name: settings[name] for name in StoreCard.model_fields if name != "id" and name in settings}
     rows: dict[str, list[Base]] = {
         "checkout": [Store(id=store, card={"id": store, **card}, currencies=["EUR", "USD", "JPY"], grace=604800)],
         "payments": [],

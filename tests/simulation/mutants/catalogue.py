@@ -333,6 +333,15 @@ def deadline_renewed() -> Iterator[None]:
         yield
 
 
+@mutant("a message that comes too late leaves no trace")
+def late_in_silence() -> Iterator[None]:
+    def without_effect(self: OrderChange, why: str = "") -> Decision[Order]:
+        return Decision(self.before)
+
+    with instead(OrderChange, "without_effect", without_effect):
+        yield
+
+
 @mutant("an order expires without a last look at the provider")
 def expires_unseen() -> Iterator[None]:
     def wrap(function: Any) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from services.checkout.domain.invariants import broken
+from services.checkout.domain.invariants import broken, is_silent
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.sku import skus
 from services.checkout.domain.status import TRANSITIONS
 from services.checkout.domain.store import stores
 from services.checkout.domain.timeline import TimelineEntry
-from shared.contracts.checkout import OrderStatusRecord
+from shared.contracts.checkout import OrderStatusRecord, OrderStrayCharge
 from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ItemDelivered, StockReserved
@@ -80,14 +80,19 @@ class OrderScenario(Scenario[Order]):
 ASKS_THE_CUSTOMER = {"order.payment_requested", "order.payment_declined", "order.payment_action_required"}
 
 
+FOR_STAFF = (OrderWaitsForStaff, OrderStrayCharge)
+"""What is told of an order without a change of it."""
+
+
 def check_step(step: Step) -> None:
     """What holds for every decision about an order."""
     if step.ref.kind is not Order:
         return
     before, decision, after = step.before, step.decision, step.decision.state
+    assert before is None or not is_silent(decision), "it cannot be told that the message came"
     statuses = [event for event in decision.events if isinstance(event, OrderStatusRecord)]
     if after is before or after is None:
-        assert all(isinstance(event, OrderWaitsForStaff) for event in decision.events), "it says nothing new of it"
+        assert all(isinstance(event, FOR_STAFF) for event in decision.events), "it says nothing new of it"
         return
     assert [*decision.events][-1:] == statuses, "one status record, the last event"
     assert statuses[0].revision == after.revision == (before.revision if before else 0) + 1

@@ -153,12 +153,26 @@ def test_a_decline_after_the_expiry_only_adds_a_timeline_entry() -> None:
     assert order.timeline[-1].text.endswith("(No effect: the order is expired.)")
 
 
-def test_a_timer_that_was_overtaken_does_nothing() -> None:
+def test_a_timer_that_was_overtaken_only_adds_a_timeline_entry() -> None:
     order = paid_order("course")
 
-    assert order.hear(PaymentOverdue()).facts == []
-    assert order.hear(SubmissionOverdue()).facts == []
+    for timer, text in ((PaymentOverdue(), "time to pay"), (SubmissionOverdue(), "time to submit the checkout")):
+        assert order.hear(timer).published == []
+        assert order.timeline[-1].text == f"The {text} is over. (No effect: the order is processing.)"
     assert order.state.status is OrderStatus.PROCESSING
+
+
+def test_a_late_result_says_why_it_has_no_effect() -> None:
+    order = reserved_order("course")
+    assert (
+        order.hear(DECLINED.model_copy(update={"attempt": 2}))
+        .timeline[-1]
+        .text.endswith("(No effect: another attempt is in progress.)")
+    )
+    again = order.hear(DECLINED).hear(DECLINED)
+    assert again.timeline[-1].text.endswith("(No effect: no payment is in progress.)")
+    again.hear(captured(1000)).hear(captured(1000, attempt=2))
+    assert again.timeline[-1].text.endswith("(No effect: it is paid already.)")
 
 
 def test_a_payment_timer_that_goes_off_too_early_is_set_again() -> None:

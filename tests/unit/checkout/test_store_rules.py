@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.checkout.domain.delivery import TO_COMPLETE
+from services.checkout.domain.order import PaymentOverdue, PaymentReminder
 from shared.contracts.checkout import (
     CancelOrder,
     CompleteOrder,
@@ -138,6 +139,14 @@ def test_staff_hold_and_release_an_order_by_hand() -> None:
     assert one.record().held == "The address looks odd."
 
 
+def test_what_is_cancelled_is_not_held_again() -> None:
+    one = order().given(
+        submission("course"), CancelOrder(), DeliveryNoted(action="held", text="The address looks odd.")
+    )
+    assert one.record().held is None
+    assert one.timeline[-1].text.endswith("(No effect: the order is cancelled.)")
+
+
 # By hand
 
 
@@ -205,6 +214,14 @@ def test_who_cannot_pay_is_not_reminded() -> None:
     one.given(submission("course"), StockReserved(), DECLINED).let_time_pass(6.5 * DAY)
     assert reminded(one) == []
     assert "left out" in one.timeline[-1].text
+
+
+def test_a_reminder_that_comes_too_late_says_why_it_is_left_out() -> None:
+    one = order(payment=REMINDERS).given(submission("course"), StockReserved())
+    assert one.let_go_off(PaymentOverdue).hear(PaymentReminder()).published == []
+    assert one.timeline[-1].text == "Time to remind of the payment. (No effect: the time to pay is over.)"
+    one.hear(CancelOrder()).hear(PaymentReminder())
+    assert one.timeline[-1].text == "Time to remind of the payment. (No effect: the order is cancelled.)"
 
 
 def test_reminders_come_within_the_grace_one_after_the_other() -> None:

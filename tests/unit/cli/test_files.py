@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.cli.conftest import Orderbus
 from tests.unit.cli.services import LOST, FakeServices, Reply, problem
 
@@ -36,6 +38,16 @@ def test_files_are_listed_to_the_end_and_removed(services: FakeServices, orderbu
     assert orderbus("files", "remove", "acme", "book.json").code == 0
     gone = orderbus("files", "remove", "acme", "book.json")
     assert (gone.code, "orderbus files list acme" in gone.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["../../other/files/book.json", "set/../book.json", "./book.json", "set//book.json"])
+def test_no_name_leads_to_another_stores_files(
+    services: FakeServices, orderbus: Orderbus, tmp_path: Path, name: str
+) -> None:
+    services.reply("checkout", "GET /stores/acme", Reply({"id": "acme"}))
+    said = orderbus("files", "put", "acme", a_file(tmp_path), "--name", name)
+    assert (said.code, name in said.err, services.sent("PUT")) == (64, True, [])
+    assert (orderbus("files", "remove", "acme", name).code, services.sent("DELETE")) == (64, [])
 
 
 def test_a_file_is_attached_to_an_item(services: FakeServices, orderbus: Orderbus, order: str, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.operations import GiveCodes, ReturnCodes, TakeCode
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.codes import ProvideCode
 from shared.contracts.delivery_work import GrantAgainDelivery, MarkDeliveredDelivery, RevokeDelivery
 from shared.contracts.fulfillment import RedemptionCode, RetryDelivery
+from shared.core import Command
 from tests.unit.fulfillment.examples import EMPTY, Shop, paid
 
 ONE = TakeCode.Done(("AAA",))
@@ -101,3 +104,34 @@ def test_codes_of_an_unknown_outcome_return_when_another_pool_is_configured() ->
 
     assert shop.requested == [ReturnCodes("acme/keys", "o-1", "1"), TakeCode("acme/others", "o-1", "1", 1)]
     assert not shop.item().in_doubt
+
+
+def other_pool(pool: str, shop: Shop) -> Shop:
+    shop.configure("key", RedemptionCode(pool=pool))
+    return shop
+
+
+def returning_to_the_former_pool() -> Shop:
+    """The call that returns what may have been taken there has not ended; the other pool has none."""
+    shop = other_pool("others", paid("key").answer(TakeCode, TakeCode.Unresolved("no answer")))
+    return shop.hear(RetryDelivery(latest=True)).answer(TakeCode, EMPTY)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ProvideCode(item="1", codes=("AAA",), reason="Bought elsewhere."),
+        MarkDeliveredDelivery(items=("1",), codes=("AAA",), reason="Bought elsewhere."),
+        RetryDelivery(items=("1",), latest=True),
+    ],
+)
+def test_what_is_being_returned_is_not_given_once_more_meanwhile(command: Command) -> None:
+    """Else the customer has a code, and then it is free."""
+    shop = other_pool("keys", returning_to_the_former_pool())
+
+    refused = shop.refuses(command)
+
+    assert refused.code == "under_way"
+    assert "being returned to their pool" in refused.text
+    shop.answer(ReturnCodes, ReturnCodes.Done())
+    assert len(shop.hear(command).requested) == 1

@@ -14,6 +14,7 @@ from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.rcon_operations import RunCommands
 from services.fulfillment.domain.staff_waits import CALL_PAUSED, FIRST_REMINDER, LONGEST_WAIT, StillWaiting
 from services.fulfillment.domain.waiting_calls import LookAtCalls, ReadWaitingCalls
+from services.fulfillment.storage import storage
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.delivery_work import (
     DeliveryWaitsForStaff,
@@ -147,6 +148,7 @@ def test_an_order_tells_all_that_waits_in_one_fact() -> None:
         (not_revoked, SettleDelivery(item="1", outcome="revoked", reason=WHY)),
         (held, ReleaseDelivery(reason=WHY)),
         (held, OrderCancelled()),
+        (held, refund("1", whole=True)),
     ],
 )
 def test_it_is_quiet_where_it_is_resolved(begin: object, end: object) -> None:
@@ -170,6 +172,20 @@ def test_a_call_that_is_tried_again_by_itself_is_not_told() -> None:
     shop = action_bought().let_go_off(LookAtCalls).answer(ReadWaitingCalls, ReadWaitingCalls.Done(reasons))
     assert (shop.item().code, shop.timer(StillWaiting), told(shop)) == ("call_waits", None, [])
     assert paused().item().code == CALL_PAUSED
+
+
+def test_calls_that_are_paused_again_and_again_are_told_at_once_a_day_at_most() -> None:
+    """Its platform refuses other calls than those by which it is tried."""
+    shop, facts = paused(), 0
+    begun, resumed = shop.at, ReadWaitingCalls.Done((("1", "The platform answered 503."),))
+    while shop.at - begun < timedelta(hours=36):
+        for outcome in (resumed, ReadWaitingCalls.Done((("1", UNSET),), ("1",))):
+            facts += len(told(shop.let_go_off(LookAtCalls).answer(ReadWaitingCalls, outcome)))
+    assert facts == 1
+    assert shop.timer(StillWaiting)
+    shop.answer(CallHttpAction, DONE).hear(OrderCancelled())
+    forbidden = RevokeHttpAction.Failed("forbidden", FORBIDDEN)
+    assert len(told(shop.answer(RevokeHttpAction, forbidden))) == 1, "that is another matter"
 
 
 def test_a_player_who_is_away_is_nothing_for_staff() -> None:
@@ -222,6 +238,17 @@ def test_an_order_that_its_store_starts_by_hand_is_daily_work_unless_it_is_held(
     assert "held for verification" in fact.text and shop.timer(StillWaiting)
     shop.hear(ReleaseDelivery(reason=WHY))
     assert (shop.timer(StillWaiting), shop.item().status) == (None, ItemStatus.PLANNED)
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_an_order_of_which_all_was_refunded_is_neither_released_nor_started(by_hand: bool) -> None:
+    order = placed(line("1", "ebook"), line("2", "ebook"))
+    order = order.model_copy(update={"store": STORE.model_copy(update={"start_by_hand": by_hand})})
+    shop = Shop().given(order, *(() if by_hand else (HoldDelivery(reason=WHY),)), PAID, refund("1"))
+    (columns,) = (table.columns for table in storage.states if table.kind is Delivery)
+    assert columns(shop.state)["held"] == (2 if by_hand else 1)
+    assert columns(shop.hear(refund("2")).state)["held"] == 0
+    assert shop.timer(StillWaiting) is None
 
 
 def test_revocations_of_former_actions_count_too() -> None:

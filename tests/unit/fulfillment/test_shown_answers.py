@@ -28,6 +28,11 @@ WRITINGS = {
     "as Base64 of URLs, longer": base64.urlsafe_b64encode(f"us:{SECRET}!".encode()).decode(),
     "as hexadecimal": SECRET.encode().hex().upper(),
     "by escapes": "".join(f"\\x{ord(char):02x}" for char in SECRET),
+    "by some escapes": SECRET.replace("+", "\\x2b"),
+    "by escapes of Unicode": "".join(f"\\u{{{ord(char):06x}}}" for char in SECRET),
+    "by octal escapes": SECRET.replace("+", "\\053").replace("/", "\\57"),
+    "as hexadecimal with colons": SECRET.encode().hex(":"),
+    "as a list of bytes": str([*SECRET.encode()]),
     "in two lines": f"{SECRET[:8]}\n{SECRET[8:]}",
     "with tags": f"{SECRET[:8]}<b>{SECRET[8:]}</b>",
 }

@@ -13,7 +13,7 @@ from services.fulfillment.domain.kind import give_codes
 from services.fulfillment.domain.kinds.code import code_instructions, return_unseen, returned
 from services.fulfillment.domain.locks import queues
 from services.fulfillment.domain.operations import GiveCodes
-from services.fulfillment.domain.selection import item_problem, select_items
+from services.fulfillment.domain.selection import item_problem, returning_problem, select_items
 from shared.contracts.codes import ProvideCode
 from shared.contracts.delivery_work import DeliveryNoted
 from shared.contracts.fulfillment import ItemSettled, RedemptionCode
@@ -74,7 +74,7 @@ def _problem_of(item: Item) -> Problem | None:
         return item_problem(item.id, "under_way", text)
     if item.status is ItemStatus.DELIVERED:
         return item_problem(item.id, "already_delivered", f"Item {item.id} has its codes already.")
-    return None
+    return returning_problem(item)
 
 
 def _problems(codes: tuple[str, ...], wanted: int) -> list[Problem]:

@@ -4,6 +4,7 @@ included."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -63,7 +64,9 @@ class FolderFiles:
             found = (folder / name).resolve()
         except (OSError, ValueError):  # too long, or links in a circle
             return None
-        return found if store and found.is_relative_to(folder) and found != folder else None
+        if not store or found == folder or not found.is_relative_to(folder):
+            return None
+        return None if _is_too_long(found) else found
 
     def _stat(self, store: str, name: str) -> StoredFile | None:
         found = self._inside(store, name)
@@ -116,6 +119,15 @@ class FolderFiles:
                 name = (Path(path) / each).relative_to(folder).as_posix()
                 if not each.startswith(".") and (file := self._stat(store, name)):
                     yield file
+
+
+def _is_too_long(path: Path) -> bool:
+    """No file can be called so: that is no trouble of the folder's."""
+    try:
+        path.lstat()
+    except OSError as trouble:
+        return trouble.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _stored(name: str, status: os.stat_result) -> StoredFile:

@@ -1,0 +1,24 @@
+"""Who is in a service's consumer group."""
+
+from __future__ import annotations
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.settings import KafkaSettings
+from shared.shell.kafka.membership import described
+from shared.shell.kafka.source import connection
+from shared.shell.ports.bus import BusUnavailable
+
+
+async def members_of(settings: KafkaSettings, group: str) -> list[str]:
+    """The names of all members, those that died within the last seconds too. Raises BusUnavailable, KafkaRefused."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        found = await described(admin, group)
+        return sorted(name for _, _, _, _, _, members, *_ in found for _, name, *_ in members)
+    except (KafkaError, OSError) as error:
+        raise BusUnavailable(f"group {group} cannot be read: {type(error).__name__}") from error
+    finally:
+        await admin.close()
