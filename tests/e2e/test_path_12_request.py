@@ -36,10 +36,10 @@ def customer_of(world: World, name: str) -> Customer:
     return world.customer(name, store=STORE)
 
 
-async def holds(world: World, order: str) -> list[tuple[str, int]]:
-    """By the provider's books: what is neither captured nor released."""
+async def holds(world: World, order: str) -> list[tuple[bool, int]]:
+    """By the provider's books: of each authorisation, whether it is still held, and its amount."""
     intents = (await world.bank.books(order=order))["payment_intents"]
-    return [(intent["status"], intent["amount"]) for intent in intents]
+    return [(intent["status"] == "requires_capture", intent["amount"]) for intent in intents]
 
 
 async def test_an_accepted_request_is_charged_with_the_verified_card(atelier: World) -> None:
@@ -48,10 +48,10 @@ async def test_an_accepted_request_is_charged_with_the_verified_card(atelier: Wo
     await order.shows(lambda it: it.latest.get("message") == "Waits for the store's approval.", "the wait for approval")
     await customer.gets_mail("Your request")
 
-    async def books() -> list[tuple[str, int]]:
+    async def books() -> list[tuple[bool, int]]:
         return await holds(atelier, order.id)
 
-    await eventually(books, lambda seen: seen == [("canceled", 100)], "the release of the verification")
+    await eventually(books, lambda seen: seen == [(False, 100)], "the release of the verification")
     await atelier.command(order, "checkout", "accept", reason="Can be made by May.")
     await order.becomes("processing")
     await atelier.ships(order)
