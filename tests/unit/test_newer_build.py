@@ -33,5 +33,7 @@ def test_the_patch_of_the_newer_build_applies(tmp_path: Path) -> None:
     newer, here = states(newer_build(tmp_path / "newer")), states(Path(__file__).parents[2])
 
     assert {kind for kind in here if here[kind][0] != newer[kind][0]} == {"Order", "Payment", "Delivery"}
+    nested = {kind for kind in here if here[kind][0] != newer[kind][0] and here[kind][1] == newer[kind][1]}
+    assert not nested, f"what the patch adds to {nested} landed in a part of it: correct the patch's place"
     moved = {kind for kind in here if not newer[kind][1].startswith(here[kind][1])}
     assert not moved, f"new fields of {moved} are not the last: what the services pass by position lands in them"
