@@ -41,12 +41,18 @@ class Sample:
         """`records`: how many there are in all."""
         self._one_in = max(1, records // (RECORDS_PER_KEY * KEYS))
         self.records: defaultdict[str, list[BusRecord]] = defaultdict(list)
+        self._kept = 0
 
     def add(self, key: str, record: Any) -> None:
-        if crc32(key.encode()) % self._one_in or (key not in self.records and len(self.records) >= 2 * KEYS):
+        if crc32(key.encode()) % self._one_in or (key not in self.records and self._is_full()):
             return
         if len(self.records[key]) < MOST_RECORDS:
             self.records[key].append(bus_record(record))
+            self._kept += 1
+
+    def _is_full(self) -> bool:
+        """Products, pools and the like are keys of few records: they do not keep out orders."""
+        return len(self.records) >= 2 * KEYS and self._kept >= RECORDS_PER_KEY * KEYS
 
 
 async def replayed(

@@ -12,6 +12,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.history import PAGE, latest
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
@@ -21,7 +22,6 @@ from deploy.client.http import ApiClient
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Sku = Annotated[str, typer.Argument(metavar="SKU", help="The product's SKU.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the SKU's history.")]
-PAGE = 500
 STOCK_COLUMNS = ("sku", "free", "reserved", "on hand", "low below", "low since")
 HISTORY_COLUMNS = ("at", "why", "units", "on hand", "free", "actor", "order", "reason")
 
@@ -96,14 +96,8 @@ async def history(
     as_json: AsJson = False,
 ) -> None:
     """Show how a SKU's stock has changed, by whom and why."""
-    found: list[dict[str, Any]] = []
     async with api_client(data) as api:
-        before: str | None = ""
-        while before is not None and len(found) < limit:
-            given = {"limit": min(PAGE, limit - len(found))} | ({"before": before} if before else {})
-            page = await api.get("fulfillment", f"{_path(store, sku)}/history", **given)
-            found += page["movements"]
-            before = page["next"]
+        found = await latest(api, "fulfillment", f"{_path(store, sku)}/history", "movements", limit)
         if not found:
             await known_store(api, store)
     if as_json:

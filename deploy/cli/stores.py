@@ -11,6 +11,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.history import PAGE, latest
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
@@ -19,7 +20,6 @@ from deploy.cli.target import api_client
 from deploy.client.http import ApiClient, Problem
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
-PAGE = 500
 STORE_COLUMNS = ("store", "name", "currencies", "sender")
 HISTORY_COLUMNS = ("at", "actor", "setting", "before", "after", "reason")
 
@@ -96,14 +96,8 @@ async def history(
     as_json: AsJson = False,
 ) -> None:
     """Show how a store's settings changed, and by whom."""
-    found: list[dict[str, Any]] = []
     async with api_client(data) as api:
-        before: str | None = ""
-        while before is not None and len(found) < limit:
-            given = {"limit": min(PAGE, limit - len(found))} | ({"before": before} if before else {})
-            page = await api.get("checkout", f"{_path(store)}/history", **given)
-            found += page["changes"]
-            before = page["next"]
+        found = await latest(api, "checkout", f"{_path(store)}/history", "changes", limit)
         if not found:
             await known_store(api, store)
     if as_json:

@@ -20,7 +20,7 @@ from deploy.simulation.world import World
 from services.payments.domain.owed import Obligation, ObligationStatus
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder
 from shared.contracts.codes import AddCodes, ConfigurePool
-from shared.contracts.connections import ConfigureDiscord
+from shared.contracts.connections import ConfigureCarrier, ConfigureDiscord
 from shared.contracts.fulfillment import (
     EVENTS,
     ConfigureExtras,
@@ -149,6 +149,9 @@ class Shop:
         publish(ConfigureProduct(action=rank), f"{STORE}/{RANK}")
         bundles = self.world.rng_of("bundles").random() < 0.4
         publish(ConfigureDiscord(guild="613425648685547541", token="bot"), f"{STORE}/discord/main")  # noqa: S106
+        for carrier in ("Post", "DHL", "post"):
+            page = f"https://{carrier.lower()}.example/{{tracking}}"
+            publish(ConfigureCarrier(carrier=carrier, page=page), f"{STORE}/carriers")
         if bundles:
             publish(ConfigureOffer(name="Members", actions=OFFERED), f"{STORE}/offer/{OFFER}")
             publish(ConfigureExtras(name="Guide", actions=(Download(file="guide.pdf"),)), f"{STORE}/order/every")

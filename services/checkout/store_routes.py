@@ -24,6 +24,7 @@ from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import READ_REFUSED
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.histories import history_of, rows_of
 from shared.shell.postgres.tables import read_state
 
 MOST = 500
@@ -83,7 +84,7 @@ class StoreReads:
         given = query_in(request, StoresQuery)
         statement = sa.select(stores.c.key, sa.cast(stores.c.data, sa.Text).label("data"))
         statement = statement.where(stores.c.data.is_not(None), stores.c.key > given.after)
-        rows = await self._rows(statement.order_by(stores.c.key).limit(given.limit))
+        rows = await rows_of(self._api.engine, statement.order_by(stores.c.key).limit(given.limit))
         found = [_listed(row["key"], row["data"]) for row in rows]
         return json_response(StoresPage(found, found[-1]["id"] if len(found) == given.limit else None))
 
@@ -96,14 +97,7 @@ class StoreReads:
 
     async def history(self, request: web.Request) -> web.Response:
         given, key = query_in(request, HistoryQuery), request.match_info["store"]
-        columns = [column for column in store_changes.c if column.name != "key"]
-        place, query = sa.tuple_(store_changes.c.at, store_changes.c.id), sa.select(*columns)
-        query = query.where(store_changes.c.key == key)
-        if given.before:
-            last = sa.select(store_changes.c.at).where(store_changes.c.key == key, store_changes.c.id == given.before)
-            query = query.where(place < sa.tuple_(last.scalar_subquery(), sa.literal(given.before)))
-        newest = (store_changes.c.at.desc(), store_changes.c.id.desc())
-        rows = await self._rows(query.order_by(*newest).limit(given.limit))
+        rows = await history_of(self._api.engine, store_changes, key, given.limit, given.before)
         return json_response(ChangesPage(rows, str(rows[-1]["id"]) if len(rows) == given.limit else None))
 
     async def _store(self, request: web.Request) -> Store:
@@ -113,11 +107,6 @@ class StoreReads:
             raise not_found("store")
         found: Store = read_state(Store, data)
         return found
-
-    async def _rows(self, statement: sa.Select[Any]) -> list[dict[str, Any]]:
-        async with self._api.engine.connect() as connection:
-            rows = (await connection.execute(statement)).mappings()
-            return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _listed(key: str, data: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import READ_REFUSED, add_commands
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.histories import history_of, rows_of
 from shared.shell.postgres.tables import read_state
 
 MOST = 500
@@ -80,7 +81,7 @@ def add_stock_routes(application: web.Application, api: HttpApi, store_of: FindS
 def _one(api: HttpApi) -> RequestHandler:
     async def show(request: web.Request) -> web.StreamResponse:
         key = row_key(request.match_info["store"], request.match_info["sku"])
-        found = await _rows(api, _stocks().where(stock.c.key == key))
+        found = await rows_of(api.engine, _stocks().where(stock.c.key == key))
         if not found:
             raise not_found("stock")
         return json_response(_view(read_state(Stock, found[0]["data"])))
@@ -95,7 +96,7 @@ def _some(api: HttpApi) -> RequestHandler:
         query = _stocks().where(stock.c.key > f"{store}/{given.after}", stock.c.key < f"{store}0")
         if given.low:
             query = query.where(stock.c.data["low_since"].astext.is_not(None))
-        rows = await _rows(api, query.order_by(stock.c.key).limit(given.limit))
+        rows = await rows_of(api.engine, query.order_by(stock.c.key).limit(given.limit))
         found = [{"sku": row["key"].partition("/")[2]} | _listed(row["data"]) for row in rows]
         return json_response(StockPage(found, found[-1]["sku"] if len(found) == given.limit else None))
 
@@ -103,20 +104,10 @@ def _some(api: HttpApi) -> RequestHandler:
 
 
 def _history(api: HttpApi) -> RequestHandler:
-    statement = sa.select(*(column for column in stock_movements.c if column.name != "key"))
-    place = sa.tuple_(stock_movements.c.at, stock_movements.c.id)
-
     async def show(request: web.Request) -> web.StreamResponse:
         given = query_in(request, HistoryQuery)
         key = row_key(request.match_info["store"], request.match_info["sku"])
-        query = statement.where(stock_movements.c.key == key)
-        if given.before:
-            last = sa.select(stock_movements.c.at).where(
-                stock_movements.c.key == key, stock_movements.c.id == given.before
-            )
-            query = query.where(place < sa.tuple_(last.scalar_subquery(), sa.literal(given.before)))
-        newest = (stock_movements.c.at.desc(), stock_movements.c.id.desc())
-        rows = await _rows(api, query.order_by(*newest).limit(given.limit))
+        rows = await history_of(api.engine, stock_movements, key, given.limit, given.before)
         return json_response(MovementsPage(rows, str(rows[-1]["id"]) if len(rows) == given.limit else None))
 
     return show
@@ -136,9 +127,3 @@ def _listed(data: str) -> dict[str, Any]:
         return _view(read_state(Stock, data))
     except WrittenByNewer:
         return {"newer": True}
-
-
-async def _rows(api: HttpApi, statement: sa.Select[Any]) -> list[dict[str, Any]]:
-    async with api.engine.connect() as connection:
-        rows = (await connection.execute(statement)).mappings()
-        return [{str(name): value for name, value in row.items()} for row in rows]

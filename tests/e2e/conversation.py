@@ -129,6 +129,10 @@ class World:
     async def happened(self, order: Order) -> list[str]:
         return [entry["what"] for entry in await self.timeline(order)]
 
+    async def tells(self, order: Order, *what: str) -> None:
+        """The timeline does, at once or as soon as checkout has read of it."""
+        await eventually(lambda: self.happened(order), lambda seen: {*what} <= {*seen}, f"{what} in the timeline")
+
     async def payment(self, order: Order) -> dict[str, Any]:
         found = await self.edges.part("payments", f"/orders/{order.id}/payment")
         return found or {}

@@ -90,7 +90,7 @@ async def test_nothing_is_wrong_at_first(stack: Stack, order: Order) -> None:
 async def test_a_message_that_is_not_in_an_inbox_is_named_and_a_replay_would_handle_it_again(
     stack: Stack, order: Order
 ) -> None:
-    """All that payments has handled is forgotten. Early in this file: of many records only some keys are replayed."""
+    """All that payments has handled is forgotten."""
     await database(stack, "payments", "create table away as select * from inbox")
     await database(stack, "payments", "delete from inbox")
     code, wrong = checked(stack)

@@ -82,7 +82,7 @@ async def test_a_task_fails_with_its_remedy_is_retried_done_and_revoked_after_a_
         return [str(one["status"]) for one in await executions(world, order)]
 
     await eventually(statuses, lambda seen: seen == ["revoked"], "the revocation")
-    assert "item.revoked" in await world.happened(order)
+    await world.tells(order, "item.revoked")
 
 
 async def test_a_held_order_is_told_at_once_and_listed_until_it_is_released(world: World) -> None:

@@ -34,7 +34,7 @@ async def test_codes_of_a_file_are_delivered_and_staff_hear_when_few_are_left(wo
     await order.becomes("completed")
 
     assert "SEASON-0\nSEASON-1" in (await customer.gets_mail("Your purchase is ready"))["text"]
-    assert "pool.low" in await world.happened(order)
+    await world.tells(order, "pool.low")
     assert [entry["what"] for entry in await attention(world, "season")] == ["low code pool"]
     await world.refunds(order)
     await order.becomes("refunded")

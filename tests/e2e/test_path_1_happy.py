@@ -46,7 +46,7 @@ async def test_every_change_is_in_the_timeline_and_in_the_customers_feed(world: 
 
     expected = {"order.created", "order.placed", "stock.reserved", "payment.captured", "order.paid", "item.delivered"}
     expected |= {"order.completed", "email.sent", "webhook.delivered"}
-    await eventually(lambda: world.happened(order), lambda seen: expected <= set(seen), "the timeline")
+    await world.tells(order, *expected)
     timeline = await world.timeline(order)
     assert all(entry["actor"] and entry["at"] for entry in timeline)
     kinds = {"order_paid", "delivered", "order_completed"}

@@ -53,7 +53,7 @@ async def test_who_leaves_the_bank_until_the_time_is_over_is_not_charged(world: 
 
     await order.becomes("expired")
 
-    assert "order.payment_closing" in await world.happened(order)
+    await world.tells(order, "order.payment_closing")
     (intent,) = (await world.bank.books(order=order.id))["payment_intents"]
     assert intent["status"].startswith("cancel")
     assert await world.money_taken(order) == (0, 0, 0)

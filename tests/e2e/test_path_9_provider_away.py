@@ -130,7 +130,7 @@ async def test_staff_settle_an_unknown_outcome(world: World, stack: Stack) -> No
             # They are asked again for as long as there was time to pay.
             unknown = "that it is unknown"
             await eventually(lambda: world.payment(order), lambda seen: seen.get("unresolved"), unknown, within=90)
-        await eventually(lambda: world.happened(order), lambda seen: "order.payment_closing" in seen, "the last look")
+        await world.tells(order, "order.payment_closing")
         assert order.status == "pending_payment"
         (intent,) = (await world.bank.books(order=order.id))["payment_intents"]
         command = ("settle", "payment", order.number, "captured", "--reason", "Seen at Stripe.")

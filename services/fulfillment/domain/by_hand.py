@@ -51,7 +51,7 @@ MOST_ATTACHED = 20
 
 def wrong_stage(delivery: Delivery) -> Refused | None:
     if delivery.stage is Stage.PAID:
-        return delivery.waits_for_staff
+        return delivery.why_not_begun
     if delivery.stage is Stage.PLACED:
         return Refused("not_paid", "The order is not paid yet.")
     return Refused("order_cancelled", "The order is cancelled.")

@@ -9,6 +9,7 @@ from services.fulfillment.domain.keys import row_key
 from shared.contracts.carriers import PLACEHOLDER
 from shared.contracts.connections import ConfigureCarrier
 from shared.core import Context, Core, Decision, Refused
+from shared.core.fast_dataclasses import replace
 
 PAGES: Mapping[str, str] = {
     "australia post": "https://auspost.com.au/mypost/track/#/details/{}",
@@ -70,7 +71,7 @@ def configured(
         pages.append(CarrierPage(command.carrier, command.page))
     if len(pages) > MOST_CARRIERS:
         return Refused("too_many", f"A store has pages of at most {MOST_CARRIERS} carriers.")
-    return Decision(CarrierPages(tuple(sorted(pages, key=lambda one: _plain(one.carrier)))))
+    return Decision(replace(known or CarrierPages(), pages=tuple(sorted(pages, key=lambda one: _plain(one.carrier)))))
 
 
 def page_of(carrier: str, tracking: str, own: CarrierPages | None = None) -> str | None:

@@ -298,7 +298,7 @@ class Delivery:
     """When staff were last told at once that calls of it are paused."""
 
     @property
-    def waits_for_staff(self) -> Refused | None:
+    def why_not_begun(self) -> Refused | None:
         """Why nothing of it may be delivered yet, if staff must act first."""
         if self.held:
             return Refused("held", "The order is held for verification. Release it first.")

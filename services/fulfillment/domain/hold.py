@@ -44,7 +44,7 @@ def started(delivery: Delivery, command: StartDelivery, context: Context) -> Dec
     if not delivery.to_start:
         return Refused("not_waiting", "Its delivery does not wait to be started.")
     if delivery.held:
-        return delivery.waits_for_staff or NOT_PAID
+        return delivery.why_not_begun or NOT_PAID
     if delivery.stage is not Stage.PAID:
         return NOT_PAID
     change = DeliveryChange(delivery, context)

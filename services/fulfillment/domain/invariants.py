@@ -33,7 +33,7 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
             for item in items
         )
         and all(item.returned <= item.quantity for item in items),
-        "an order that waits for staff delivers nothing": not delivery.waits_for_staff
+        "an order that waits for staff delivers nothing": not delivery.why_not_begun
         or all(status in UNTOUCHED for status in statuses),
         "a delivered item has instructions": all(
             item.instructions is not None for item in items if item.status is ItemStatus.DELIVERED

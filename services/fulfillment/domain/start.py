@@ -21,7 +21,7 @@ def paid(delivery: Delivery, message: OrderPaid, context: Context) -> Decision[D
         for item in delivery.items:
             if item.status is ItemStatus.PLANNED:
                 change.take_stock(item)
-        if not delivery.waits_for_staff:
+        if not delivery.why_not_begun:
             start_planned(change)
     return change.decision()
 

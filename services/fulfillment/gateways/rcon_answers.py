@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
+from services.fulfillment.gateways.shown_answers import bare
 from shared.contracts.rcon import Game
 
 ASKED: Mapping[Game, str] = {"minecraft": "list", "source": "status", "rust": "playerlist"}
@@ -35,11 +36,7 @@ _REFUSALS: Mapping[Game, tuple[str, ...]] = {
 def without_password(answer: str, password: str) -> str:
     """Nothing but stars, where only colours or characters that cannot be seen are between the password's own."""
     hidden = answer.replace(password, "***")
-    return "***" if _bare(password) in _bare(_COLOURS.sub("", hidden)) else hidden
-
-
-def _bare(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() and char != " ").casefold()
+    return "***" if bare(password, " ") in bare(_COLOURS.sub("", hidden), " ") else hidden
 
 
 def shortened(answer: str) -> str:

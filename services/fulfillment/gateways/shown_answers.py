@@ -36,8 +36,8 @@ def excerpt(body: bytes, secrets: Collection[str]) -> str:
 def _readings(text: str) -> Iterator[str]:
     """Without the ways in which JSON, URLs and HTML write a character, one undone after the other."""
     for _ in range(DEEP):
-        yield _bare(text)
-        yield _bare(_NO_TEXT.sub("", text))
+        yield bare(text)
+        yield bare(_NO_TEXT.sub("", text))
         before, text = text, _undone(text)
         if text == before:
             return
@@ -51,13 +51,14 @@ def _character(escape: re.Match[str]) -> str:
     return chr(int(escape["octal"], 8) if escape["octal"] else int(escape[escape.lastgroup or 0], 16))
 
 
-def _bare(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() and char not in _LEFT_OUT).casefold()
+def bare(text: str, left_out: Collection[str] = _LEFT_OUT) -> str:
+    """What of it can be seen, without some characters, in one case."""
+    return "".join(char for char in text if char.isprintable() and char not in left_out).casefold()
 
 
 def _writings(secret: str) -> Iterator[str]:
     own = secret.removeprefix("whsec_")
-    yield _bare(own)
+    yield bare(own)
     data = own.encode()
     yield data.hex()
     yield "".join(map(str, data))  # the bytes as numbers
@@ -65,4 +66,4 @@ def _writings(secret: str) -> Iterator[str]:
         encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
         whole = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(data)) % 3 else 0)]
         if len(whole) >= 4:
-            yield _bare(whole)
+            yield bare(whole)

@@ -10,6 +10,7 @@ from services.payments.domain.refund_result import (
     RETURNED,
     apply_refund_result,
     contradict,
+    forget_early,
     keep_for_later,
     made_at_provider,
 )
@@ -33,9 +34,12 @@ def apply_refund_report(payment: Payment, report: RefundReported, context: Conte
         change = PaymentChange(payment, context)
         _recorded_before(change, known, result)
         return change.decision()
-    if result.status == "failed" or result.currency != payment.currency or not result.amount:
-        return Decision(payment)
     change = PaymentChange(payment, context)
+    if result.status == "failed":
+        forget_early(change, result)
+        return change.decision()
+    if result.currency != payment.currency or not result.amount:
+        return Decision(payment)
     attempt = next((it for it in payment.attempts if it.reference and it.reference == result.charge), None)
     if attempt:
         made_at_provider(change, attempt, result, report.refund)

@@ -162,8 +162,15 @@ def _record_rest(change: PaymentChange, refund: Refund, amount: int) -> None:
 
 
 def keep_for_later(change: PaymentChange, result: RefundResult) -> None:
-    others = (early for early in change.state.early_refunds if early.reference != result.reference)
-    change.set(early_refunds=(*others, result))
+    forget_early(change, result)
+    change.set(early_refunds=(*change.state.early_refunds, result))
+
+
+def forget_early(change: PaymentChange, result: RefundResult) -> None:
+    """It is no longer kept for later: the money came back, or something newer is known of it."""
+    kept = tuple(early for early in change.state.early_refunds if early.reference != result.reference)
+    if len(kept) < len(change.state.early_refunds):
+        change.set(early_refunds=kept)
 
 
 def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:

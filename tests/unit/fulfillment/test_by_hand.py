@@ -280,7 +280,7 @@ def test_an_order_that_is_held_too_is_released_first() -> None:
     assert shop.hear(ReleaseDelivery(reason=WHY)).requested == []
     assert shop.hear(HoldDelivery(reason=WHY)).state.held, "nothing has begun yet"
     shop.given(ReleaseDelivery(reason=WHY), StartDelivery())
-    assert not shop.state.waits_for_staff
+    assert not shop.state.why_not_begun
 
 
 def test_an_order_that_is_to_be_started_and_is_cancelled_gives_its_stock_back() -> None:

@@ -29,7 +29,7 @@ def code_provided(delivery: Delivery, command: ProvideCode, context: Context) ->
         return Refused("not_paid", "The order is not paid yet. Provide the code after payment.")
     if delivery.stage is not Stage.PAID:
         return Refused("order_cancelled", "The order is cancelled. Do not give it a code.")
-    if waits := delivery.waits_for_staff:
+    if waits := delivery.why_not_begun:
         return waits
     item = _named(delivery, command)
     if isinstance(item, Refused):

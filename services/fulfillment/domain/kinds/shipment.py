@@ -48,7 +48,7 @@ def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decisio
         return Refused("not_paid", "The order is not paid yet. Ship it after payment.")
     if delivery.stage is not Stage.PAID:
         return Refused("order_cancelled", "The order is cancelled. Do not ship it.")
-    if waits := delivery.waits_for_staff:
+    if waits := delivery.why_not_begun:
         return waits
     named = (*command.executions, *command.quantities)
     items = select_items(delivery, command.items, named, _shipping_problem, NOTHING_TO_SHIP)
