@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -9,10 +10,13 @@ from dataclasses import dataclass
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outside import Outside, Reply
+from deploy.simulation.stripe import Deliver
+from deploy.simulation.tasks import unowned
 from services.payments.domain.verification import (
     FindVerification,
     ReleaseVerification,
     VerificationProgress,
+    VerificationReported,
     VerificationResult,
     VerifyCard,
 )
@@ -28,6 +32,7 @@ CARDS: dict[str, VerificationProgress] = {"pm_declined": "failed", "pm_3ds": "re
 class Authorisation:
     id: str
     order: str
+    store: str
     number: int
     amount: int
     method: str
@@ -57,8 +62,12 @@ class CardVerifications(Outside):
     longest_pause = 60.0
     can_arrive_late = True
 
-    def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random, deliver: Deliver) -> None:
         super().__init__(profile, history, rng)
+        self.callbacks = 0
+        """Events that are still to be delivered."""
+        self._deliver = deliver
+        self._tasks: set[asyncio.Task[None]] = set()
         self.made: dict[str, Authorisation] = {}
         """By our key."""
         self.effects: Counter[str] = Counter()
@@ -79,7 +88,9 @@ class CardVerifications(Outside):
             self.effects[verify.key] += 1
             status = CARDS.get(verify.payment_method, "verified")
             id = f"{'pi' if verify.amount else 'seti'}_v{len(self.made) + 1}"
-            made = Authorisation(id, verify.order, verify.verification, verify.amount, verify.payment_method, status)
+            made = Authorisation(
+                id, verify.order, verify.store, verify.verification, verify.amount, verify.payment_method, status
+            )
             self.made[verify.key] = made
         return self.made[verify.key]
 
@@ -108,4 +119,26 @@ class CardVerifications(Outside):
             return False
         waiting[-1].status = "verified" if well else "failed"
         self.history.add("customer", order, f"3-D Secure of {waiting[-1].id}: {waiting[-1].status}")
+        if self.profile.happens(self.profile.level.webhook_lost):
+            self.history.fault("callback_lost", waiting[-1].id)
+        else:
+            self._tell(waiting[-1])
         return True
+
+    def _tell(self, made: Authorisation) -> None:
+        """As it stands now: it can come late, and more than once."""
+        report = VerificationReported(made.number, made.result)
+        for _ in range(3 if self.profile.happens(self.profile.level.webhook_repeated) else 1):
+            late = self.profile.happens(self.profile.level.webhook_late)
+            delay = self.rng.random() * (300.0 if late else 0.3)
+            self.callbacks += 1
+            task = unowned(lambda delay=delay: self._post(made, report, delay))  # type: ignore[misc]
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _post(self, made: Authorisation, report: VerificationReported, delay: float) -> None:
+        """As Stripe: until it is taken."""
+        await asyncio.sleep(delay)
+        while not await self._deliver(f"evt_{made.id}", made.order, made.store, report):
+            await asyncio.sleep(30.0)
+        self.callbacks -= 1

@@ -128,7 +128,7 @@ class World:
     def _build_outside(self) -> None:
         profile, history = self.profile, self.history
         self.stripe = Stripe(profile, history, self.rng_of("stripe"), self._callback)
-        self.verifications = CardVerifications(profile, history, self.rng_of("verifications"))
+        self.verifications = CardVerifications(profile, history, self.rng_of("verifications"), self._callback)
         self.platform = CoursePlatform(profile, history, self.rng_of("platform"))
         self.pools = CodePools(profile, history, self.rng_of("pools"))
         self.links = Links(profile, history, self.rng_of("links"))

@@ -78,13 +78,18 @@ def _not_payable(order: Order, at: datetime) -> Refused | None:
     return too_many_attempts(order, at)
 
 
+def takes_kept_card(order: Order) -> bool:
+    """The verified card is kept for one charge: the first. The customer makes further ones."""
+    return order.attempts == 0 and order.card_check is CardCheck.VERIFIED
+
+
 def request_payment(change: OrderChange) -> int:
     """Request the next attempt, by the customer's choice, which is not kept. Its number."""
     order, attempt = change.state, change.state.attempts + 1
     provider = submission.provider_of(order.choice, order.payment_providers)
     method = (order.choice.method if order.choice else None) or submission.methods_of(provider, order)[0]
     by_hand = provider == MANUAL
-    kept = attempt == 1 and order.card_check is CardCheck.VERIFIED and not by_hand
+    kept = takes_kept_card(order) and not by_hand
     change.set(
         attempts=attempt,
         closing=0,

@@ -32,7 +32,7 @@ from shared.shell.operations import rules
 from shared.shell.operations.attempts import Attempts
 from shared.shell.ports.bus import BusRecord, Sent
 from shared.shell.ports.rows import OperationRow, OutboxRow, StateWrite, TimerRow
-from shared.shell.ports.store import Running, Writes
+from shared.shell.ports.store import Writes
 from shared.shell.reader import Reader
 from shared.shell.relay.marks import LowMark
 from shared.simulation.bus import MemorySink
@@ -203,17 +203,6 @@ def relay_cursor() -> Iterator[None]:
         return self._highest
 
     with instead(LowMark, "start", start):
-        yield
-
-
-@mutant("the relay's low mark rises by its age alone", slow=True)
-def relay_mark_by_age() -> Iterator[None]:
-    rise = LowMark.rise
-
-    def by_age(self: LowMark, running: Running, now: float) -> None:
-        rise(self, Running(running.following, running.following), now)
-
-    with instead(LowMark, "rise", by_age):
         yield
 
 
