@@ -61,7 +61,8 @@ def placed(log: NotificationLog | None, event: OrderPlaced, context: Context) ->
     )
     change = NotificationChange(log, context)
     change.add_fact("placed")
-    change.notify_customer("order_placed", f"Order {log.number} received", "We are waiting for your payment.")
+    if not event.to_approve:  # else `order.received` says what it waits for
+        change.notify_customer("order_placed", f"Order {log.number} received", "We are waiting for your payment.")
     return change.decision()
 
 
