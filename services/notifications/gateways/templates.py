@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from jinja2 import FileSystemLoader, Template
 
 from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.mime import compose
+from shared.languages import translations
+from shared.languages.templates import environment
 
 FOLDER = Path(__file__).parents[1] / "templates"
 ALL = tuple(chain.from_iterable(TEMPLATES.values()))
@@ -20,16 +22,9 @@ class EmailTemplates:
     """Making one raises jinja2.TemplateError if a template is missing or invalid."""
 
     def __init__(self, names: Iterable[str] = ALL) -> None:
-        environment = Environment(
-            loader=FileSystemLoader(FOLDER),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        made = environment(FileSystemLoader(FOLDER), translations(None))
         self._templates: dict[str, tuple[Template, Template]] = {
-            name: (environment.get_template(f"{name}.txt"), environment.get_template(f"{name}.html")) for name in names
+            name: (made.get_template(f"{name}.txt"), made.get_template(f"{name}.html")) for name in names
         }
 
     def render(self, email: SendEmail) -> bytes:
