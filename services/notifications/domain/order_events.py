@@ -61,7 +61,7 @@ def placed(log: NotificationLog | None, event: OrderPlaced, context: Context) ->
     )
     change = NotificationChange(log, context)
     change.add_fact("placed")
-    if not event.to_approve:  # else `order.received` says what it waits for
+    if not event.to_approve:  # else `order.approval_requested` says what it waits for
         change.notify_customer("order_placed", f"Order {log.number} received", "We are waiting for your payment.")
     return change.decision()
 
