@@ -70,6 +70,11 @@ async def holds(world: World, order: str) -> list[tuple[bool, int]]:
     return [(intent["status"] == "requires_capture", intent["amount"]) for intent in intents]
 
 
+async def kept(world: World, order: str) -> set[bool]:
+    """Whether the provider keeps the card, of each payment intent."""
+    return {intent["card_kept"] for intent in (await world.bank.books(order=order))["payment_intents"]}
+
+
 async def test_an_accepted_request_is_charged_with_the_verified_card(atelier: World) -> None:
     customer = customer_of(atelier, "Ada Lovelace")
     order = await customer.buys("print")
@@ -80,6 +85,7 @@ async def test_an_accepted_request_is_charged_with_the_verified_card(atelier: Wo
         return await holds(atelier, order.id)
 
     await eventually(books, lambda seen: seen == [(False, 100)], "the release of the verification")
+    assert await kept(atelier, order.id) == {True}
     await atelier.command(order, "checkout", "accept", reason="Can be made by May.")
     await order.becomes("processing")
     await is_shipped(atelier, order)
@@ -87,6 +93,7 @@ async def test_an_accepted_request_is_charged_with_the_verified_card(atelier: Wo
     assert [status for _, status in order.history] == ["created", "received", "accepted", "processing", "completed"]
     assert (await atelier.money_taken(order))[:2] == (done["purchased"], 0)
     await customer.gets_mail("is accepted")
+    await eventually(lambda: kept(atelier, order.id), lambda seen: seen == {False}, "that the card is forgotten")
 
 
 async def test_a_declined_request_is_never_charged(atelier: World) -> None:
@@ -100,6 +107,7 @@ async def test_a_declined_request_is_never_charged(atelier: World) -> None:
     assert "We are fully booked." in mail_text
     assert "Too far." not in mail_text
     assert (await atelier.money_taken(order))[:2] == (0, 0)
+    await eventually(lambda: kept(atelier, order.id), lambda seen: seen == {False}, "that the card is forgotten")
     await atelier.is_refused(atelier.command(order, "checkout", "accept"), "not_received")
 
 
