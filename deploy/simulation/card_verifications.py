@@ -14,6 +14,7 @@ from deploy.simulation.stripe import Deliver
 from deploy.simulation.tasks import unowned
 from services.payments.domain.verification import (
     FindVerification,
+    ForgetCard,
     ReleaseVerification,
     VerificationProgress,
     VerificationReported,
@@ -37,6 +38,8 @@ class Authorisation:
     amount: int
     method: str
     status: VerificationProgress
+    kept: bool = False
+    """The customer's card is kept."""
 
     @property
     def held(self) -> int:
@@ -72,8 +75,10 @@ class CardVerifications(Outside):
         """By our key."""
         self.effects: Counter[str] = Counter()
 
-    def do(self, operation: VerifyCard | ReleaseVerification | FindVerification, key: str) -> Reply:
+    def do(self, operation: VerifyCard | ReleaseVerification | FindVerification | ForgetCard, key: str) -> Reply:
         match operation:
+            case ForgetCard():
+                return self._forget(operation)
             case VerifyCard():
                 return self._answer(self._once(operation))
             case ReleaseVerification():
@@ -91,6 +96,7 @@ class CardVerifications(Outside):
             made = Authorisation(
                 id, verify.order, verify.store, verify.verification, verify.amount, verify.payment_method, status
             )
+            made.kept = status == "verified"
             self.made[verify.key] = made
         return self.made[verify.key]
 
@@ -106,6 +112,13 @@ class CardVerifications(Outside):
             made.status = "cancelled"
         return ReleaseVerification.Done(made.result)
 
+    def _forget(self, forget: ForgetCard) -> Reply:
+        if self.profile.happens(self.profile.level.provider_busy):
+            return ForgetCard.Failed("rejected", "not now")
+        made = next(it for it in self.made.values() if (it.order, it.number) == (forget.order, forget.verification))
+        made.kept = False
+        return ForgetCard.Done()
+
     async def find(self, operation: VerifyCard, key: str) -> Outcome | NotDone | NoOutcome:
         made = self.made.get(operation.key)
         if made is None and self.on_its_way(key):
@@ -117,7 +130,7 @@ class CardVerifications(Outside):
         waiting = [it for it in self.made.values() if it.order == order and it.status == "requires_action"]
         if not waiting:
             return False
-        waiting[-1].status = "verified" if well else "failed"
+        waiting[-1].status, waiting[-1].kept = ("verified" if well else "failed"), well
         self.history.add("customer", order, f"3-D Secure of {waiting[-1].id}: {waiting[-1].status}")
         if self.profile.happens(self.profile.level.webhook_lost):
             self.history.fault("callback_lost", waiting[-1].id)

@@ -31,6 +31,7 @@ from deploy.simulation.shop import OF_ATTEMPT
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
 from deploy.simulation.verification_checks import (
+    cards_forgotten,
     charged_once_accepted,
     requests_decided_once,
     verifications_released,
@@ -356,6 +357,7 @@ CHECKS = (
     payments_at_rest,
     charged_once,
     verifications_released,
+    cards_forgotten,
     requests_decided_once,
     charged_once_accepted,
     refunded_as_asked,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
-from shared.contracts.approval import AcceptOrder, DeclineOrder, OrderReceived, OrderVerificationRequested
+from shared.contracts.approval import AcceptOrder, DeclineOrder, OrderApprovalRequested, OrderVerificationRequested
 from shared.contracts.checkout import CancelOrder
 from shared.contracts.store_settings import ChangeStore, OrderSettings, PaymentSettings, StoreSettings
 from shared.contracts.values import OrderStatus
@@ -46,7 +46,7 @@ class RequestStore:
         type, key = dict(record.headers).get("ce_type") or b"", (record.key or b"").decode()
         if not self.open or self._world.is_garbage(record):
             return
-        if type == OrderReceived.type.encode():
+        if type == OrderApprovalRequested.type.encode():
             self._world.keep(unowned(lambda: self._decide(key)))
         elif type == OrderVerificationRequested.type.encode() and self._rng.random() < 0.2:
             self._world.keep(unowned(lambda: self._say(self._rng.choice(DECISIONS)(), key)))

@@ -9,7 +9,9 @@ from uuid import UUID
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import Broken
 from deploy.simulation.trial import Trial
+from services.checkout.domain.order import Order
 from shared.contracts.approval import OrderAccepted, OrderDeclined
+from shared.contracts.values import OrderStatus
 
 
 def verifications_released(trial: Trial, found: Findings) -> Iterator[Broken]:
@@ -21,6 +23,14 @@ def verifications_released(trial: Trial, found: Findings) -> Iterator[Broken]:
     for key, times in verifications.effects.items():
         if times > 1:
             yield "verifications_released", key.partition(".")[0], f"{key} was authorised {times} times"
+
+
+def cards_forgotten(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """No card is kept for an order that is decided, and does not wait for its charge."""
+    for made in trial.world.verifications.made.values():
+        order = found.of(Order).get(made.order)
+        if made.kept and order and order.status is not OrderStatus.RECEIVED:
+            yield "cards_forgotten", made.order, f"the card of {made.id} is kept, and the order is {order.status}"
 
 
 def requests_decided_once(trial: Trial, found: Findings) -> Iterator[Broken]:

@@ -43,7 +43,7 @@ from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.gateways.lost_messages import LostMessages
 from services.payments.domain import operations as paying
-from services.payments.domain.verification import FindVerification, ReleaseVerification, VerifyCard
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.registry import SERVICES
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, encode, to_headers
@@ -152,7 +152,7 @@ class World:
             paying.FindCharge: self.stripe,
             paying.FindFee: self.stripe,
             paying.FindRefund: self.stripe,
-            **dict.fromkeys((VerifyCard, ReleaseVerification, FindVerification), self.verifications),
+            **dict.fromkeys((VerifyCard, ReleaseVerification, FindVerification, ForgetCard), self.verifications),
             fulfilling.GrantAccess: self.platform,
             fulfilling.RevokeAccess: self.platform,
             fulfilling.TakeCode: self.pools,

@@ -123,7 +123,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderRefundFailed,
         approval.OrderVerificationRequested,
         approval.OrderCardNeeded,
-        approval.OrderReceived,
+        approval.OrderApprovalRequested,
         approval.OrderAccepted,
         approval.OrderDeclined,
     ),

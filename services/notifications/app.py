@@ -50,7 +50,12 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         consumes={
             checkout.ORDERS: [
                 checkout.OrderPlaced,
-                *(approval.OrderReceived, approval.OrderCardNeeded, approval.OrderAccepted, approval.OrderDeclined),
+                *(
+                    approval.OrderApprovalRequested,
+                    approval.OrderCardNeeded,
+                    approval.OrderAccepted,
+                    approval.OrderDeclined,
+                ),
                 checkout.OrderPaid,
                 checkout.OrderPaymentDeclined,
                 checkout.OrderPaymentActionRequired,

@@ -23,7 +23,7 @@ from services.payments.domain.operations import (
 from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
-from services.payments.domain.verification import FindVerification, ReleaseVerification, VerifyCard
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -82,7 +82,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         kept=as_message,
         storage=storage,
         gateways=dict.fromkeys(
-            (*OPERATIONS, VerifyCard, ReleaseVerification, FindVerification),
+            (*OPERATIONS, VerifyCard, ReleaseVerification, FindVerification, ForgetCard),
             GatewayByProvider(gateways),
         ),
         gauges=GAUGES,

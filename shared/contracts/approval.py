@@ -76,7 +76,7 @@ class OrderCardNeeded(Event, type="order.card_needed", topic=ORDERS):
     """For the customer: why the card was declined."""
 
 
-class OrderReceived(Event, type="order.received", topic=ORDERS):
+class OrderApprovalRequested(Event, type="order.approval_requested", topic=ORDERS):
     """The order waits for the store's approval: its stock is reserved, and its card verified where the store wants it.
     Nothing is charged before it is accepted."""
 

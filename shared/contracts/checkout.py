@@ -100,7 +100,7 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     held: Text | None = None
     """Why the store's rules hold it for verification: nothing is delivered until staff release it."""
     to_approve: bool | None = None
-    """Staff accept or decline it before it is charged: `order.received` says when it is ready for that."""
+    """Staff accept or decline it before it is charged: `order.approval_requested` says when it is ready for that."""
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):

@@ -14,6 +14,7 @@ from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import ChargeCard
 from services.payments.domain.verification import (
     FindVerification,
+    ForgetCard,
     ReleaseVerification,
     VerificationReported,
     VerificationResult,
@@ -107,6 +108,14 @@ async def test_a_card_is_set_up_without_an_amount_and_charged_later(gateway: Str
     assert (result.status, result.held) == ("verified", 0)
     paid = await later(gateway, result)
     assert isinstance(paid, ChargeCard.Done)
+
+
+@pytest.mark.parametrize("amount", [100, 0])
+async def test_a_card_that_is_forgotten_cannot_be_charged_any_more(gateway: StripeGateway, amount: int) -> None:
+    result = await verified(gateway, verify(amount=amount))
+    for method in (result.payment_method, result.payment_method, "pm_unknown"):
+        assert isinstance(await gateway.perform(ForgetCard("stripe", "o-1", 1, method), "k"), ForgetCard.Done)
+    assert isinstance(await later(gateway, result), ChargeCard.Failed)
 
 
 @pytest.mark.parametrize("amount", [100, 0])

@@ -1,6 +1,6 @@
 """The card of an order that waits for approval: verified and kept for one charge, before staff see the order.
 
-stock.reserved ──► order.verification_requested ──► payment.verified ──► order.received (staff accept or decline)
+stock.reserved ──► order.verification_requested ──► payment.verified ──► order.approval_requested (to staff)
                                                └──► declined, or to be confirmed ──► order.card_needed
 """
 
@@ -15,7 +15,7 @@ from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import card_name
 from services.checkout.domain.tries import NO_TRY_LEFT
-from shared.contracts.approval import OrderCardNeeded, OrderReceived, OrderVerificationRequested
+from shared.contracts.approval import OrderApprovalRequested, OrderCardNeeded, OrderVerificationRequested
 from shared.contracts.card_verification import (
     PaymentVerificationActionRequired,
     PaymentVerificationDeclined,
@@ -70,7 +70,7 @@ def receive(change: OrderChange) -> None:
     """Staff can accept or decline it now."""
     change.set(pay_url=None, message=WAITS)
     change.cancel_timer(PaymentOverdue)
-    change.publish(OrderReceived(amount=change.state.purchased, currency=change.state.currency))
+    change.publish(OrderApprovalRequested(amount=change.state.purchased, currency=change.state.currency))
 
 
 def other_card(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:

@@ -6,14 +6,14 @@ from services.notifications.domain.change import NotificationChange
 from services.notifications.domain.email_draft import EmailDraft, money, totals
 from services.notifications.domain.notification_log import NotificationLog, notification_logs
 from services.notifications.domain.order_events import endpoints_of
-from shared.contracts.approval import OrderAccepted, OrderCardNeeded, OrderDeclined, OrderReceived
+from shared.contracts.approval import OrderAccepted, OrderApprovalRequested, OrderCardNeeded, OrderDeclined
 from shared.contracts.text import without_links
 from shared.contracts.times import moment
 from shared.core import Context, Decision
 
 
-@notification_logs.on(OrderReceived, reads=endpoints_of)
-def received(log: NotificationLog, event: OrderReceived, context: Context) -> Decision[NotificationLog]:
+@notification_logs.on(OrderApprovalRequested, reads=endpoints_of)
+def received(log: NotificationLog, event: OrderApprovalRequested, context: Context) -> Decision[NotificationLog]:
     change, number, amount = NotificationChange(log, context), log.number, money(log, event.amount)
     if change.add_fact("received"):
         change.send_emails(

@@ -17,6 +17,8 @@ from services.payments.domain.declines import DeclineReason, customer_text
 from services.payments.domain.payment import Payment, Share, payments
 from services.payments.domain.verification import (
     FindVerification,
+    ForgetCard,
+    ForgetDue,
     ReleaseDue,
     ReleaseVerification,
     Verification,
@@ -312,6 +314,40 @@ def release_due(payment: Payment, due: ReleaseDue, context: Context) -> Decision
     change, verification = PaymentChange(payment, context), payment.verification(due.verification)
     if verification and (verification.held or verification.status is S.CANCELLING):
         _release(change, verification)
+    return change.decision()
+
+
+# Forgotten, once it is not needed any more: `PaymentChange` asks for it
+
+
+@payments.answers(ForgetCard.Done)
+def forgotten(payment: Payment, forget: ForgetCard, outcome: ForgetCard.Done, context: Context) -> Decision[Payment]:
+    change, verification = PaymentChange(payment, context), payment.verification(forget.verification)
+    if verification:
+        _update(change, verification, forgotten=True)
+    return change.decision()
+
+
+@payments.answers(ForgetCard.Failed, ForgetCard.Unresolved)
+def not_forgotten(
+    payment: Payment, forget: ForgetCard, outcome: FailedOutcome | UnresolvedOutcome, context: Context
+) -> Decision[Payment]:
+    """It is owed until it is done."""
+    change, verification = PaymentChange(payment, context), payment.verification(forget.verification)
+    if verification:
+        tries = verification.forget_tries + 1
+        _update(change, verification, forget_tries=tries)
+        due = change.context.at + growing_wait(FIRST_CHECK, LONGEST_WAIT, tries)
+        change.timer(due, ForgetDue(verification.number, tries), f"forget_{verification.number}")
+    return change.decision()
+
+
+@payments.on(ForgetDue)
+def forget_due(payment: Payment, due: ForgetDue, context: Context) -> Decision[Payment]:
+    change, verification = PaymentChange(payment, context), payment.verification(due.verification)
+    if verification and not verification.forgotten:
+        method = verification.payment_method
+        change.request(ForgetCard(verification.provider, context.key, verification.number, method))
     return change.decision()
 
 

@@ -15,6 +15,8 @@ from services.payments.domain.operations import (
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
 from services.payments.domain.verification import (
     FindVerification,
+    ForgetCard,
+    ForgetDue,
     ReleaseDue,
     ReleaseVerification,
     VerificationCheckDue,
@@ -48,6 +50,10 @@ def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> 
         rules["what a verification holds is being released"] = all(
             not (it.held or it.status is VerificationStatus.CANCELLING)
             or work.to_come("payments", (ReleaseVerification, ReleaseDue), str(it.number))
+            for it in payment.verifications
+        )
+        rules["a kept card that is not needed any more is being forgotten"] = not payment.cards_to_forget and all(
+            it.forgotten or not it.forgetting or work.to_come("payments", (ForgetCard, ForgetDue), str(it.number))
             for it in payment.verifications
         )
         rules["a card that is being verified has its call"] = all(

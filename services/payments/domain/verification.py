@@ -55,6 +55,11 @@ class Verification:
     """The provider's or the shell's message, for staff."""
     releases: int = 0
     """How often releasing it was refused."""
+    forgetting: bool = False
+    """The provider is asked to forget the card."""
+    forgotten: bool = False
+    forget_tries: int = 0
+    """How often that was refused."""
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +151,19 @@ class ReleaseVerification(ProviderOperation, longest_retry=3_600.0):
         result: VerificationResult
 
 
+class ForgetCard(ProviderOperation, longest_retry=3_600.0):
+    """Have the provider forget a kept card that is not needed any more. Tried until it is done."""
+
+    order: str
+    verification: int
+    payment_method: str
+
+    def about(self) -> str:
+        return str(self.verification)
+
+    class Done(Outcome): ...
+
+
 class FindVerification(ProviderOperation):
     """Check how a verification stands. Changes nothing at the provider."""
 
@@ -180,6 +198,16 @@ class VerificationCheckDue(TimerMessage):
 
 class ReleaseDue(TimerMessage):
     """What was authorised could not be released: ask the provider again."""
+
+    verification: int
+    tries: int = 1
+
+    def about(self) -> str:
+        return str(self.verification)
+
+
+class ForgetDue(TimerMessage):
+    """A kept card could not be forgotten: ask the provider again."""
 
     verification: int
     tries: int = 1

@@ -30,7 +30,7 @@ EXAMPLES: tuple[Message, ...] = (
         until=GRACE_ENDS,
         text="Your card was declined. Use another card, or ask your bank.",
     ),
-    approval.OrderReceived(amount=5380, currency="GBP"),
+    approval.OrderApprovalRequested(amount=5380, currency="GBP"),
     approval.OrderAccepted(amount=5380, currency="GBP"),
     approval.OrderDeclined(note="We are fully booked until June."),
     card_verification.PaymentVerified(verification=1, card=CARD),

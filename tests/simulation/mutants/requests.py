@@ -10,6 +10,7 @@ from services.checkout.domain.card_check import CardCheck
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.payments.domain import card_verification
+from services.payments.domain.change import PaymentChange
 from shared.contracts.approval import AcceptOrder
 from shared.contracts.payments import PaymentDeclined
 from shared.contracts.values import OrderStatus
@@ -42,6 +43,12 @@ def approval_charged_twice() -> Iterator[None]:
 @mutant("what a verification holds is never released")
 def never_released() -> Iterator[None]:
     with instead(card_verification, "_release", lambda change, verification: None):
+        yield
+
+
+@mutant("a kept card is never forgotten")
+def never_forgotten() -> Iterator[None]:
+    with instead(PaymentChange, "_forget_cards", lambda self: None):
         yield
 
 

@@ -13,9 +13,9 @@ from shared.contracts.approval import (
     AcceptOrder,
     DeclineOrder,
     OrderAccepted,
+    OrderApprovalRequested,
     OrderCardNeeded,
     OrderDeclined,
-    OrderReceived,
     OrderVerificationRequested,
 )
 from shared.contracts.card_verification import (
@@ -81,7 +81,9 @@ def test_an_order_waits_for_its_stock_then_for_its_card_then_for_staff() -> None
     assert (asked.verification, asked.amount, asked.payment_method) == (1, 100, "pm_card_visa")
     assert asked.until == _until(order)
     assert order.refuses(AcceptOrder()).code == "not_verified"
-    assert order.hear(PaymentVerified(verification=1, card=VISA)).facts == [OrderReceived(amount=1000, currency="USD")]
+    assert order.hear(PaymentVerified(verification=1, card=VISA)).facts == [
+        OrderApprovalRequested(amount=1000, currency="USD")
+    ]
     assert order.record().message == "Waits for the store's approval."
     assert order.pending == {}
 
@@ -96,7 +98,7 @@ def test_a_store_can_set_the_card_up_or_leave_it_unverified() -> None:
     assert isinstance(asked, OrderVerificationRequested)
     assert asked.amount == 0
     order = request(rules={"verification": "none"}).hear(StockReserved())
-    assert order.facts == [OrderReceived(amount=1000, currency="USD")]
+    assert order.facts == [OrderApprovalRequested(amount=1000, currency="USD")]
     (charge,) = [event for event in order.hear(AcceptOrder()).facts if isinstance(event, OrderPaymentRequested)]
     assert (charge.kept_card, charge.payment_method) == (None, "pm_card_visa")
 
@@ -117,7 +119,7 @@ def test_a_declined_card_leaves_the_request_and_another_can_be_given() -> None:
     assert isinstance(asked, OrderVerificationRequested)
     assert (asked.verification, asked.payment_method) == (2, "pm_card_mastercard")
     assert order.hear(NOT_VERIFIED).facts == [], "of the first card, again"
-    assert order.hear(PaymentVerified(verification=2)).facts == [OrderReceived(amount=1000, currency="USD")]
+    assert order.hear(PaymentVerified(verification=2)).facts == [OrderApprovalRequested(amount=1000, currency="USD")]
 
 
 def test_a_card_to_be_confirmed_with_the_bank_sends_the_customer_there() -> None:
@@ -231,7 +233,7 @@ def test_reminders_count_from_when_the_customer_was_asked_to_pay() -> None:
 
 def test_a_free_order_is_not_charged_when_it_is_accepted() -> None:
     order = request(discount=1000).hear(StockReserved())
-    assert order.facts == [OrderReceived(amount=0, currency="USD")]
+    assert order.facts == [OrderApprovalRequested(amount=0, currency="USD")]
     assert order.hear(AcceptOrder()).facts == [
         OrderAccepted(amount=0, currency="USD"),
         OrderPaid(amount=0, currency="USD"),
@@ -250,7 +252,7 @@ def test_an_order_that_is_paid_by_hand_waits_for_the_payment_once_accepted() -> 
 def test_a_customer_whose_card_is_declined_can_choose_to_pay_by_hand() -> None:
     order = request(StockReserved(), NOT_VERIFIED, rules={"payment_providers": ("stripe", "manual")})
     by_hand = CheckoutPaymentRetried(payment=PaymentChoice(provider="manual"))
-    assert order.hear(by_hand).facts == [OrderReceived(amount=1000, currency="USD")]
+    assert order.hear(by_hand).facts == [OrderApprovalRequested(amount=1000, currency="USD")]
     assert order.hear(AcceptOrder()).state.status is OrderStatus.PENDING_PAYMENT
 
 

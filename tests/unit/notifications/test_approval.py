@@ -7,12 +7,12 @@ from email import message_from_bytes
 from email.policy import default
 
 from services.notifications.gateways.templates import EmailTemplates
-from shared.contracts.approval import OrderAccepted, OrderCardNeeded, OrderDeclined, OrderReceived
+from shared.contracts.approval import OrderAccepted, OrderApprovalRequested, OrderCardNeeded, OrderDeclined
 from tests.unit.notifications.examples import CUSTOMER, STAFF, OrderScenario, placed
 
 UNTIL = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 URL = "https://northwind.example/orders/o-1"
-RECEIVED, ACCEPTED = OrderReceived(amount=2700, currency="EUR"), OrderAccepted(amount=2700, currency="EUR")
+RECEIVED, ACCEPTED = OrderApprovalRequested(amount=2700, currency="EUR"), OrderAccepted(amount=2700, currency="EUR")
 
 
 def request(*events: object) -> OrderScenario:

@@ -10,6 +10,7 @@ from services.payments.domain.invariants import broken
 from services.payments.domain.operations import ChargeReported, ChargeResult
 from services.payments.domain.verification import (
     FindVerification,
+    ForgetCard,
     ReleaseVerification,
     VerificationReported,
     VerificationResult,
@@ -137,7 +138,7 @@ def test_another_card_ends_the_confirmation_of_the_first() -> None:
     assert payment.published == []
     payment.hear(VerificationReported(1, HELD))
     assert payment.published == [], "the order waits for the second"
-    assert [type(it) for it in payment.requested] == [ReleaseVerification]
+    assert [type(it) for it in payment.requested] == [ReleaseVerification, ForgetCard]
 
 
 # Released in any case
@@ -182,6 +183,7 @@ def test_a_verification_of_unknown_outcome_is_looked_for_and_released() -> None:
     payment.answer(FindVerification, FindVerification.Done(HELD))
     payment.release()
     assert payment.state.verifications[0].held == 0
+    payment.answer(ForgetCard, ForgetCard.Done())
     assert broken(payment.state, at_rest=True) == []
 
 
@@ -218,3 +220,52 @@ def test_an_order_that_ended_before_its_card_was_to_be_verified_is_not_verified(
     assert isinstance(declined, PaymentVerificationDeclined)
     assert declined.code == "order_ended"
     assert payment.hear(requested(payment_method=None, kept_card=True)).requested == []
+
+
+def forgets(payment: Verifying) -> list[str]:
+    return [it.payment_method for _, it in payment.open if isinstance(it, ForgetCard)]
+
+
+def test_the_kept_card_is_forgotten_once_its_charge_has_ended() -> None:
+    payment = Verifying(wanted()).verify().release()
+    payment.hear(requested(payment_method=None, kept_card=True))
+    assert forgets(payment) == [], "it is being charged"
+    payment.decline()
+    assert forgets(payment) == ["pm_kept"]
+    payment.answer(ForgetCard, ForgetCard.Done())
+    payment.hear(requested(2))
+    payment.pay()
+    assert forgets(payment) == [], "once"
+    assert broken(payment.state, at_rest=True) == []
+
+
+def test_the_kept_card_of_an_order_that_ends_is_forgotten() -> None:
+    payment = Verifying(wanted()).verify().release().hear(OrderDeclined())
+    assert forgets(payment) == ["pm_kept"]
+    assert broken(payment.state, at_rest=True) == ["a kept card that is not needed any more is being forgotten"]
+
+
+def test_a_card_that_is_charged_when_the_order_ends_is_forgotten_then() -> None:
+    payment = Verifying(wanted()).verify().release()
+    payment.hear(requested(payment_method=None, kept_card=True)).hear(OrderCancelled(reason=""))
+    assert forgets(payment) == []
+    payment.pay()
+    assert forgets(payment) == ["pm_kept"]
+
+
+def test_a_card_that_is_verified_too_late_is_forgotten() -> None:
+    payment = Verifying(wanted(amount=0)).verify(CONFIRM).hear(OrderDeclined())
+    late = VerificationResult("pi_v1", "verified", card=VISA, customer="cus_1", payment_method="pm_kept")
+    payment.hear(VerificationReported(1, late))
+    assert forgets(payment) == ["pm_kept"]
+
+
+def test_a_card_that_could_not_be_forgotten_is_asked_for_until_it_is() -> None:
+    payment = Verifying(wanted()).verify().release().hear(OrderDeclined())
+    payment.answer(ForgetCard, ForgetCard.Failed("rejected", "Not now."))
+    assert forgets(payment) == []
+    payment.let_go_off("forget_1")
+    assert forgets(payment) == ["pm_kept"]
+    payment.answer(ForgetCard, ForgetCard.Done())
+    assert payment.state.verifications[0].forgotten
+    assert not payment.timer("forget_1")

@@ -30,7 +30,7 @@ from services.payments.domain.operations import (
     RefundCharge,
     RefundResult,
 )
-from services.payments.domain.verification import FindVerification, ReleaseVerification, VerifyCard
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.payments.gateways.stripe.api import EXPANDED, INTENTS, REFUNDS
 from services.payments.gateways.stripe.calls import CLOCKS_DIFFER, descriptor_suffix, looked_up
 from services.payments.gateways.stripe.currencies import to_stripe
@@ -77,7 +77,7 @@ class StripeGateway(StripeVerifications):
                 return await self.guarded(_refund_refused(type(operation)), lambda: self._refund(operation, key))
             case FindCharge() | FindFee() | FindRefund():
                 return await self.guarded(_find_refused(type(operation).Failed), lambda: self._find(operation))
-            case VerifyCard() | ReleaseVerification() | FindVerification():
+            case VerifyCard() | ReleaseVerification() | FindVerification() | ForgetCard():
                 return await self.guarded(verification_refused(operation), lambda: self.verification(operation, key))
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
 

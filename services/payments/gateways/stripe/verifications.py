@@ -16,11 +16,12 @@ from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import KEY_LIFETIME
 from services.payments.domain.verification import (
     FindVerification,
+    ForgetCard,
     ReleaseVerification,
     VerificationResult,
     VerifyCard,
 )
-from services.payments.gateways.stripe.api import INTENTS, StripeApi
+from services.payments.gateways.stripe.api import INTENTS, METHODS, StripeApi
 from services.payments.gateways.stripe.calls import CLOCKS_DIFFER, StripeCalls, descriptor_suffix, looked_up
 from services.payments.gateways.stripe.currencies import from_stripe, to_stripe
 from services.payments.gateways.stripe.errors import (
@@ -36,6 +37,7 @@ from shared.core import NotDone, NotTried, Outcome
 
 SETUPS, CUSTOMERS = "/v1/setup_intents", "/v1/customers"
 EXPANDED = ["payment_method"]
+MISSING = "resource_missing"
 SETUP_PREFIX = "seti_"
 UNEXPECTED = ("payment_intent_unexpected_state", "setup_intent_unexpected_state")
 
@@ -154,6 +156,22 @@ async def release(api: StripeApi, wanted: ReleaseVerification) -> ReleaseVerific
     return ReleaseVerification.Done(result)
 
 
+async def forget(api: StripeApi, wanted: ForgetCard) -> ForgetCard.Done:
+    """Detached, a card cannot be charged any more. Stripe refuses to detach it twice: then it is looked up."""
+    try:
+        await api.call("post", METHODS + "/{}/detach", {}, of=wanted.payment_method)
+    except stripe.InvalidRequestError as error:
+        if error.code == MISSING:
+            return ForgetCard.Done()
+        try:
+            method = await api.call("get", METHODS + "/{}", {}, of=wanted.payment_method)
+        except stripe.InvalidRequestError:
+            raise error from None
+        if method.get("customer"):
+            raise
+    return ForgetCard.Done()
+
+
 def _path_of(reference: str) -> str:
     return SETUPS if reference.startswith(SETUP_PREFIX) else INTENTS
 
@@ -162,7 +180,7 @@ class StripeVerifications(StripeCalls):
     """Verifies cards, and finds what was verified."""
 
     async def verification(
-        self, operation: VerifyCard | ReleaseVerification | FindVerification, key: str
+        self, operation: VerifyCard | ReleaseVerification | FindVerification | ForgetCard, key: str
     ) -> Outcome | NotTried:
         match operation:
             case VerifyCard():
@@ -171,6 +189,8 @@ class StripeVerifications(StripeCalls):
                 return await release(self, operation)
             case FindVerification():
                 return await self._find_verification(operation)
+            case ForgetCard():
+                return await forget(self, operation)
 
     async def _verify(self, verify: VerifyCard, key: str) -> Outcome | NotTried:
         """A customer is made first, for whom the card is kept."""
@@ -223,7 +243,7 @@ class StripeVerifications(StripeCalls):
 
 
 def verification_refused(
-    operation: VerifyCard | ReleaseVerification | FindVerification,
+    operation: VerifyCard | ReleaseVerification | FindVerification | ForgetCard,
 ) -> Callable[[stripe.StripeError], Outcome]:
     def refused(error: stripe.StripeError) -> Outcome:
         code, text = code_of(error), words_of(error)
