@@ -21,6 +21,7 @@ from shared.contracts import (
     delivery_work,
     fulfillment,
     notifications,
+    pay_page,
     payments,
     stock,
     store_settings,
@@ -59,6 +60,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentSurplusRefunded,
         payments.PaymentRefundFailed,
         payments.PaymentsRefused,
+        pay_page.PaymentRetryRequested,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,

@@ -30,7 +30,8 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import checkout, payments
+from shared.contracts import checkout, pay_page, payments
+from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
@@ -43,11 +44,19 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [payments.RefundPayment, payments.RecordPayment, payments.SettlePayment],
+            payments.COMMANDS: [
+                payments.RefundPayment,
+                payments.RecordPayment,
+                payments.SettlePayment,
+                pay_page.RetryPayment,
+            ],
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
+                checkout.OrderPaymentActionRequired,
+                checkout.OrderPaymentDeclined,
+                checkout.OrderPaymentReminder,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
             ],
@@ -66,6 +75,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentRefunded,
                 payments.PaymentRefundFailed,
                 payments.PaymentSurplusRefunded,
+                pay_page.PaymentRetryRequested,
             ],
             payments.CALLBACKS: [payments.PaymentReported],
             payments.STATUS: [payments.PaymentStatusRecord],
@@ -81,7 +91,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
         status_records={Payment: last_record},
-        routes=routes(providers),
+        routes=routes(providers, PayLinks.of(settings.pay_page)),
         upkeep=[partial(refresh_owed, engine)],
         resources=[gateway.close for gateway in gateways.values()],
     )

@@ -4,6 +4,7 @@ from services.checkout.domain import (  # noqa: F401
     cancellation,
     delivery,
     expiry,
+    pay_again,
     payment,
     placement,
     refund,

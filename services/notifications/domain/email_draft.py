@@ -13,12 +13,14 @@ from services.notifications.domain.operations import Audience, SendEmail
 from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
+    OrderPaymentActionRequired,
     OrderPaymentDeclined,
     OrderPaymentReminder,
     OrderRefunded,
     OrderStrayCharge,
 )
 from shared.contracts.delivery_work import OrderWaitsForStaff
+from shared.contracts.providers import MANUAL
 from shared.contracts.text import greeted, without_links
 from shared.contracts.times import moment
 from shared.contracts.values import order_page
@@ -57,6 +59,8 @@ class EmailDraft:
     subject: str
     audience: Audience = "customer"
     data: dict[str, Any] = field(default_factory=dict)
+    pay_until: datetime | None = None
+    """It asks the customer to pay until then, and there is a pay page."""
 
 
 def order_confirmation(log: NotificationLog) -> EmailDraft:
@@ -77,7 +81,8 @@ def payment_failed(log: NotificationLog, declined: OrderPaymentDeclined) -> Emai
         "no_try_left": declined.tries_left == 0,
         "next_try": next_try(declined, log.store.time_zone),
     }
-    return EmailDraft("payment_failed", f"The payment for order {log.number} did not go through", data=data)
+    subject = f"The payment for order {log.number} did not go through"
+    return EmailDraft("payment_failed", subject, data=data, pay_until=_pay_until(declined))
 
 
 def next_try(declined: OrderPaymentDeclined, zone: str | None) -> str:
@@ -103,12 +108,24 @@ def payment_reminder(log: NotificationLog, event: OrderPaymentReminder) -> Email
         "amount": money(log, event.amount),
         "declined": event.declined,
     }
-    return EmailDraft("payment_reminder", f"Your order {log.number} is not paid yet", data=data)
+    subject = f"Your order {log.number} is not paid yet"
+    return EmailDraft("payment_reminder", subject, data=data, pay_until=_pay_until(event))
 
 
-def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:
-    data = {"url": url, "until": moment(until, log.store.time_zone), "amount": money(log, log.purchased)}
-    return EmailDraft("confirm_payment", f"Please confirm the payment for order {log.number}", data=data)
+def confirm_payment(log: NotificationLog, event: OrderPaymentActionRequired) -> EmailDraft:
+    until = moment(event.until, log.store.time_zone)
+    data = {"url": event.url, "until": until, "amount": money(log, log.purchased)}
+    subject = f"Please confirm the payment for order {log.number}"
+    return EmailDraft("confirm_payment", subject, data=data, pay_until=_pay_until(event))
+
+
+def _pay_until(
+    event: OrderPaymentActionRequired | OrderPaymentDeclined | OrderPaymentReminder,
+) -> datetime | None:
+    """A checkout of an older build told payments nothing for the pay page: there is none. Nor is there one for who can
+    pay by hand only."""
+    on_page = event.page is not None and any(provider != MANUAL for provider in event.page.providers)
+    return event.until if on_page else None
 
 
 def delivery(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
@@ -202,8 +219,14 @@ def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Conte
             "greeting": greeted(log.customer.name),
             "customer": {"name": without_links(log.customer.name), "email": log.customer.email},
             **draft.data,
+            **pay_link_of(context.key, draft.pay_until),
         },
     )
+
+
+def pay_link_of(order: str, until: datetime | None) -> dict[str, Any]:
+    """What the gateway makes the link to the pay page of, instead of `url`, where there is such a page."""
+    return {"pay": {"order": order, "until": until.isoformat()}} if until else {}
 
 
 def totals(log: NotificationLog) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def payment_action_required(
 ) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("action_required", each_time=True):
-        change.send_emails(email_draft.confirm_payment(log, event.url, event.until))
+        change.send_emails(email_draft.confirm_payment(log, event))
         title = f"Please confirm the payment for order {log.number}"
         text = f"Your bank asks you to confirm it by {moment(event.until, log.store.time_zone)}."
         change.notify_customer("confirm_payment", title, text, event.url)
