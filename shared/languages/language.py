@@ -110,7 +110,8 @@ def _pattern(locale: Locale, decimals: int) -> NumberPattern:
 
 @lru_cache(10_000)
 def _date(day: date, locale: Locale) -> str:
-    return format_date(day, "long", locale=locale)
+    """No line ends between day and month."""
+    return format_date(day, "long", locale=locale).replace(" ", "\u00a0", 1)
 
 
 @lru_cache(10_000)
