@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from shared.contracts.checkout import COMMANDS
@@ -29,6 +31,15 @@ class OrderSettings(Given):
     """Only signed-in customers can order."""
     abandon_after: Wait | None = None
     """How long a checkout stays open without being submitted (ISO 8601 duration)."""
+    approval: Literal["none", "staff"] | None = None
+    """Who accepts an order before it is charged."""
+    capture: Literal["submission", "approval"] | None = None
+    """When an order is charged."""
+    verification: Literal["none", "amount", "setup"] | None = None
+    """How the card of an order that waits for approval is verified: an amount is authorised and released at once, or
+    the card is set up. It is kept for one charge."""
+    verification_amount: dict[Line, Amount] | None = None
+    """By currency: what is authorised (minor units)."""
 
 
 class PaymentSettings(Given):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from services.checkout.domain.card_check import amount_problems, approval_problems
 from services.checkout.domain.store import LONGEST_URL, Store
 from services.checkout.domain.tries import LONGEST_COOL_DOWN, MOST_TRIES
 from shared.contracts.providers import CHARGES, DEFAULT, MANUAL, METHODS, not_chargeable
@@ -27,6 +28,10 @@ KEPT_IN: Mapping[str, str] = {
     "shop.order_url": "card.order_url",
     "orders.require_sign_in": "require_sign_in",
     "orders.abandon_after": "abandon_after",
+    "orders.approval": "approval",
+    "orders.capture": "capture",
+    "orders.verification": "verification",
+    "orders.verification_amount": "verification_amount",
     "payment.currencies": "currencies",
     "payment.providers": "payment_providers",
     "payment.methods": "payment_methods",
@@ -109,6 +114,8 @@ def given(settings: StoreSettings) -> Values:
 
 def problems_of(values: Values) -> Iterator[Problem]:
     """Of settings that would be a store's, as far as they are given: all that is wrong, and what contradicts what."""
+    yield from approval_problems(values)
+    yield from amount_problems(values["orders.verification_amount"], values.get("payment.currencies", ()))
     yield from _payment_problems(values)
     yield from _method_problems(values)
     yield from _reminder_problems(values)

@@ -27,6 +27,10 @@ from shared.languages import Language
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "paid": ("order_confirmation", "new_order"),
+    "received": ("request_received", "new_request"),
+    "card_needed": ("card_needed",),
+    "accepted": ("request_accepted",),
+    "request_declined": ("request_declined",),
     "declined": ("payment_failed",),
     "action_required": ("confirm_payment",),
     "reminded": ("payment_reminder",),

@@ -62,9 +62,10 @@ def placed(log: NotificationLog | None, event: OrderPlaced, context: Context) ->
     )
     change = NotificationChange(log, context)
     change.add_fact("placed")
-    words = for_customer(log)
-    title = words.gettext("Order %(number)s received", number=log.number)
-    change.notify_customer("order_placed", title, words.gettext("We are waiting for your payment."))
+    if not event.to_approve:  # else `order.approval_requested` says what it waits for
+        words = for_customer(log)
+        title = words.gettext("Order %(number)s received", number=log.number)
+        change.notify_customer("order_placed", title, words.gettext("We are waiting for your payment."))
     return change.decision()
 
 
