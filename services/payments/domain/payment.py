@@ -213,11 +213,9 @@ class Payment:
     @property
     def cards_to_forget(self) -> tuple[Verification, ...]:
         """Of those kept for one charge: that charge has ended, or is not made any more."""
-        if self.open_attempt or self.waiting:
+        if self.open_attempt or self.waiting or not (self.closed_as or self.attempts):
             return ()
-        ended = bool(self.closed_as or self.attempts)
-        kept = [it for it in self.verifications if it.payment_method and not it.forgetting]
-        return tuple(it for it in kept if ended or it.status is VerificationStatus.CANCELLED)
+        return tuple(it for it in self.verifications if it.payment_method and not it.forgetting)
 
     def verification(self, number: int) -> Verification | None:
         return next((it for it in self.verifications if it.number == number), None)
