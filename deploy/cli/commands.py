@@ -121,6 +121,7 @@ SERVICES = (
     Command("migrate", "migrate:migrate", "Upgrade the services' databases to the newest schema."),
     Command("run", "run:run", "Run one worker of one service."),
     Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
+    Command("env", "env:env", 'Print what a shell needs: eval "$(orderbus env)".'),
     Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),
     Command("check", "check:check", "Check every invariant against databases and topics."),
     Command("restore", "restore:restore", "Bring a restored database up to date with the topics."),

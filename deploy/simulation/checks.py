@@ -24,6 +24,7 @@ from deploy.simulation.delivery_checks import (
     given_elsewhere_as_recorded,
 )
 from deploy.simulation.evidence import Broken, findings
+from deploy.simulation.file_checks import FILES, FILES_AFTER_A_RESTORE
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
@@ -368,6 +369,7 @@ CHECKS = (
     consoles_as_recorded,
     mails_as_recorded,
     the_monitor_counts_each_order_once,
+    *FILES,
 )
 
 CHECKS_AFTER_A_RESTORE = (
@@ -379,6 +381,7 @@ CHECKS_AFTER_A_RESTORE = (
     codes_given_once,
     told_once,
     nothing_of_aborted_transactions,
+    *FILES_AFTER_A_RESTORE,
 )
 RULES_AFTER_A_RESTORE = frozenset({"one_effect_per_key"})
 """What a database that was restored cannot break: no second charge, no second refund, no second code. The rest differs

@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 
 from deploy.simulation.access import DiscordServer, School
+from deploy.simulation.cabinet import Cabinet, Links
 from deploy.simulation.card_verifications import CardVerifications
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
@@ -22,7 +23,6 @@ from deploy.simulation.history import History
 from deploy.simulation.outside import (
     CodePools,
     CoursePlatform,
-    Links,
     MailServer,
     OtherSystem,
     Outside,
@@ -132,6 +132,7 @@ class World:
         self.platform = CoursePlatform(profile, history, self.rng_of("platform"))
         self.pools = CodePools(profile, history, self.rng_of("pools"))
         self.links = Links(profile, history, self.rng_of("links"))
+        self.cabinet = Cabinet(profile, history, self.rng_of("cabinet"), {})
         self.console = GameConsole(profile, history, self.rng_of("console"), self._item)
         self.mails = MailServer(profile, history, self.rng_of("mails"))
         self.receivers = Receivers(profile, history, self.rng_of("receivers"), self._endpoint)

@@ -95,6 +95,9 @@ class WordSettings(Given):
 
     sender: Email | None = None
     """The From address of emails to customers."""
+    languages: tuple[Line, ...] | None = None
+    """Of emails and feeds, as BCP 47 tags (`de-AT`); the first is for customers with another one, and for staff. Not
+    set: all that there are, and English for others and staff."""
     time_zone: Line | None = None
     """Of times in emails and feeds: `Europe/Berlin`. Not set: UTC."""
     statuses: dict[Line, Line] | None = None

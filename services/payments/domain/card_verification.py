@@ -39,6 +39,8 @@ from shared.core.fast_dataclasses import replace
 from shared.core.waits import growing_wait
 
 S = VerificationStatus
+ORDER_ENDED = "order_ended"
+"""The order had ended before its card was to be verified, as payments had read from checkout before a restore."""
 _URL = re.compile(r"https?://\S{1,1990}")
 
 
@@ -46,6 +48,10 @@ _URL = re.compile(r"https?://\S{1,1990}")
 def verification_requested(
     payment: Payment | None, request: OrderVerificationRequested, context: Context
 ) -> Decision[Payment]:
+    if payment and payment.ended_unrequested:
+        text = customer_text(DeclineReason.NOT_CHARGEABLE)
+        declined = PaymentVerificationDeclined(verification=request.verification, code=ORDER_ENDED, text=text)
+        return Decision(payment, events=[declined])
     known = payment or Payment(
         number=request.number,
         store=request.store,

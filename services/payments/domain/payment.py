@@ -221,6 +221,12 @@ class Payment:
         return next((it for it in self.verifications if it.number == number), None)
 
     @property
+    def ended_unrequested(self) -> bool:
+        """The order was cancelled or has expired before its payment was requested: only this is known of it, it is
+        charged no more, and people see no payment."""
+        return not self.number
+
+    @property
     def step(self) -> int:
         """Refunds, and the parts of items in them, are multiples of it."""
         return step_of(self.provider_of(self.paying_attempt), self.currency)
@@ -367,6 +373,11 @@ class Payment:
         if self.refund(changed.id) is None:
             return replace(self, refunds=(*self.refunds, changed))
         return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))
+
+
+def ended_unrequested(store: str, closed_as: str) -> Payment:
+    """What is kept of an order that ended before its payment was requested."""
+    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
 
 
 payments = Core(Payment, missing=Refused("not_found", "Nothing was charged or refunded for this order."))

@@ -131,6 +131,17 @@ def test_an_empty_text_is_none_where_there_need_not_be_one() -> None:
     assert (scenario.state.statement_descriptor, scenario.state.card.name) == (None, "")
 
 
+def test_languages_are_those_that_there_are_texts_in() -> None:
+    scenario = shop().hear(change(words={"languages": ("de-AT", "en-GB", "tr")}))
+    assert scenario.state.card.languages == ("de-AT", "en-GB", "tr")
+    assert problems(scenario, change(words={"languages": ("de", "pt-BR", "de_CH", "fi")})) == {
+        ("words.languages.1", "unknown_language"),
+        ("words.languages.2", "repeated_language"),
+    }
+    assert problems(scenario, change(words={"languages": ()})) == {("words.languages", "missing")}
+    assert scenario.hear(change("words.languages")).state.card.languages is None
+
+
 def test_a_card_has_only_what_differs_from_the_defaults() -> None:
     """It travels with every order."""
     before = codec.dump(shop().state.card)

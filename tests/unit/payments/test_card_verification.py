@@ -212,6 +212,16 @@ def test_a_capture_after_the_order_was_declined_is_refunded() -> None:
     assert (refund.amount, refund.reason) == (5000, "order_declined")
 
 
+def test_an_order_that_ended_before_its_card_was_to_be_verified_is_not_verified() -> None:
+    """After a restore of checkout's database the request can come behind the end."""
+    payment = Verifying(OrderDeclined(), wanted())
+    assert payment.requested == []
+    (declined,) = payment.published
+    assert isinstance(declined, PaymentVerificationDeclined)
+    assert declined.code == "order_ended"
+    assert payment.hear(requested(payment_method=None, kept_card=True)).requested == []
+
+
 def forgets(payment: Verifying) -> list[str]:
     return [it.payment_method for _, it in payment.open if isinstance(it, ForgetCard)]
 
