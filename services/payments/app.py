@@ -31,7 +31,8 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import approval, card_verification, checkout, payments
+from shared.contracts import approval, card_verification, checkout, pay_page, payments
+from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
@@ -46,11 +47,19 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [payments.RefundPayment, payments.RecordPayment, payments.SettlePayment],
+            payments.COMMANDS: [
+                payments.RefundPayment,
+                payments.RecordPayment,
+                payments.SettlePayment,
+                pay_page.RetryPayment,
+            ],
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
+                checkout.OrderPaymentActionRequired,
+                checkout.OrderPaymentDeclined,
+                checkout.OrderPaymentReminder,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
                 approval.OrderDeclined,
@@ -74,6 +83,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 card_verification.PaymentVerified,
                 card_verification.PaymentVerificationActionRequired,
                 card_verification.PaymentVerificationDeclined,
+                pay_page.PaymentRetryRequested,
             ],
             payments.CALLBACKS: [payments.PaymentReported],
             payments.STATUS: [payments.PaymentStatusRecord],
@@ -89,7 +99,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
         status_records={Payment: last_record},
-        routes=routes(providers),
+        routes=routes(providers, PayLinks.of(settings.pay_page)),
         upkeep=[partial(refresh_owed, engine)],
         resources=[gateway.close for gateway in gateways.values()],
     )
