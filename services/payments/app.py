@@ -37,6 +37,24 @@ from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
+EVENTS = (
+    payments.PaymentActionRequired,
+    payments.PaymentCaptured,
+    payments.PaymentDeclined,
+    payments.PaymentUnresolved,
+    payments.PaymentStrayCharge,
+    payments.PaymentRefundNeeded,
+    payments.PaymentSettled,
+    payments.PaymentSettlementContradicted,
+    payments.PaymentCancelled,
+    payments.PaymentRefunded,
+    payments.PaymentRefundFailed,
+    payments.PaymentSurplusRefunded,
+    card_verification.PaymentVerified,
+    card_verification.PaymentVerificationActionRequired,
+    card_verification.PaymentVerificationDeclined,
+    pay_page.PaymentRetryRequested,
+)
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -67,24 +85,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
             ],
         },
         emits={
-            payments.EVENTS: [
-                payments.PaymentActionRequired,
-                payments.PaymentCaptured,
-                payments.PaymentDeclined,
-                payments.PaymentUnresolved,
-                payments.PaymentStrayCharge,
-                payments.PaymentRefundNeeded,
-                payments.PaymentSettled,
-                payments.PaymentSettlementContradicted,
-                payments.PaymentCancelled,
-                payments.PaymentRefunded,
-                payments.PaymentRefundFailed,
-                payments.PaymentSurplusRefunded,
-                card_verification.PaymentVerified,
-                card_verification.PaymentVerificationActionRequired,
-                card_verification.PaymentVerificationDeclined,
-                pay_page.PaymentRetryRequested,
-            ],
+            payments.EVENTS: EVENTS,
             payments.CALLBACKS: [payments.PaymentReported],
             payments.STATUS: [payments.PaymentStatusRecord],
         },
