@@ -38,7 +38,6 @@ from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
-
 EMITS: Mapping[Topic, Collection[type[Message]]] = {
     payments.EVENTS: [
         payments.PaymentActionRequired,

@@ -230,15 +230,6 @@ class Payment:
         verified = (it for it in reversed(self.verifications) if it.status is VerificationStatus.VERIFIED)
         return next(verified, None)
 
-    @property
-    def cards_to_forget(self) -> tuple[Verification, ...]:
-        """Of those kept for one charge: that charge has ended, or is not made any more."""
-        if self.open_attempt or self.waiting:
-            return ()
-        ended = bool(self.closed_as or self.attempts)
-        kept = [it for it in self.verifications if it.payment_method and not it.forgetting]
-        return tuple(it for it in kept if ended or it.status is VerificationStatus.CANCELLED)
-
     def verification(self, number: int) -> Verification | None:
         return next((it for it in self.verifications if it.number == number), None)
 
