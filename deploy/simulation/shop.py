@@ -32,6 +32,7 @@ from shared.contracts.fulfillment import (
     ShipOrder,
 )
 from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
+from shared.contracts.pay_page import RetryPayment
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
@@ -64,7 +65,7 @@ class Shop:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._hurry = world.rng_of("hurry")
+        self._hurry, self._pages = world.rng_of("hurry"), world.rng_of("pay pages")
         self._currency = world.rng_of("currency").choice(CURRENCIES)
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
@@ -254,7 +255,19 @@ class Shop:
         if at_bank and rng.random() < 0.8:
             self.world.stripe.confirm(key, well=rng.random() < 0.7)
         if not at_bank or rng.random() < 0.3:
-            self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=rng.choice(CARDS))), key, rng)
+            card = rng.choice(CARDS)
+            if self._pages.random() < 0.5:
+                self._on_pay_page(key, card)
+            else:
+                self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=card)), key, rng)
+
+    def _on_pay_page(self, key: str, card: str) -> None:
+        """By one click or two, of a page that may be out of date."""
+        made = max((it.attempt for it in self.world.stripe.intents.values() if it.order == key), default=1)
+        attempt = made if self._pages.random() < 0.8 else max(made - 1, 1)
+        link = "https://pay.example/pay/x"
+        again = RetryPayment(attempt=attempt, provider=DEFAULT, payment_method=card, return_url=link)
+        self._command(again, key, actor="customer", times=self._pages.choice((1, 1, 2)))
 
     async def _changed(self, key: str) -> dict[str, Any] | None:
         """The next status record of the order; None when none comes for long."""

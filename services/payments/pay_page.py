@@ -56,11 +56,13 @@ SHOW = Declaration(
     (DeclaredResponse(None, media=PAGE), *OTHER_PAGES),
     query=PayQuery,
     headers=(LANGUAGES,),
+    refused=(HTTPStatus.CONFLICT,),
 )
 PAY = Declaration(
     "Pay again, with the card that was chosen on the pay page",
     (*_pages(HTTPStatus.UNPROCESSABLE_ENTITY), *OTHER_PAGES),
     headers=(LANGUAGES,),
+    refused=(HTTPStatus.CONFLICT,),
     form={
         "key": "Names the submission: the same one twice is one.",
         "attempt": "The latest payment attempt that the page has shown.",
