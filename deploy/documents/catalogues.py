@@ -17,9 +17,10 @@ from jinja2.ext import babel_extract
 from shared.languages.catalogues import SOURCE, catalogue_file, languages
 from shared.languages.templates import EXTRACTED
 
-KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
+KEYWORDS = {"_": None, "marked": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 NOT_KEPT = re.compile(rb'^"(?!Language:|Plural-Forms:|MIME-|Content-)[A-Z][\w-]+:.*\\n"\n', re.MULTILINE)
 """Headers with times and versions, which would make every writing a change."""
+LOOKED_UP = re.compile(r"gettext\(|\bmarked\(")
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|%|.?)", re.DOTALL)
 
 
@@ -76,7 +77,7 @@ def _extracted(project: Path) -> Catalog:
     for file in templates:
         _add(found, project, file, babel_extract, EXTRACTED)
     for file in modules:
-        if "shared.languages" in file.read_text(encoding="utf-8"):
+        if LOOKED_UP.search(file.read_text(encoding="utf-8")):
             _add(found, project, file, "python", {})
     return found
 

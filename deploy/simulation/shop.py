@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, O
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.outside import LOW_WATER
 from deploy.simulation.owed import owed
+from deploy.simulation.pay_pages import PayPages
+from deploy.simulation.request import RequestStore
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.typed_codes import TypedCodes
@@ -32,7 +34,6 @@ from shared.contracts.fulfillment import (
     ShipOrder,
 )
 from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
-from shared.contracts.pay_page import RetryPayment
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
@@ -65,7 +66,7 @@ class Shop:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._hurry, self._pages = world.rng_of("hurry"), world.rng_of("pay pages")
+        self._hurry, self._pages = world.rng_of("hurry"), PayPages(world)
         self._currency = world.rng_of("currency").choice(CURRENCIES)
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
@@ -75,6 +76,7 @@ class Shop:
         self._bank = world.rng_of("bank")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
         self._typed_codes = TypedCodes(world)
+        self.requests = RequestStore(world)
         self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
@@ -127,7 +129,7 @@ class Shop:
 
     async def open_store(self) -> None:
         rng, limits, publish = self.world.rng_of("store"), self.world.rng_of("limits"), self._command
-        mail = "staff@store.example"
+        mail, grace = "staff@store.example", rng.choice((timedelta(days=7), timedelta(minutes=10)))
         publish(
             ConfigureStore(
                 name="Store",
@@ -136,12 +138,14 @@ class Shop:
                 support_email=mail,
                 order_url="https://store.example/{order}",
                 currencies=(self._currency,),
-                grace=rng.choice((timedelta(days=7), timedelta(minutes=10))),
+                grace=grace,
                 payment_tries=limits.choice((2, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
             ),
             STORE,
         )
+        if self.requests.open:
+            publish(self.requests.settings(grace), STORE)
         for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
@@ -225,13 +229,22 @@ class Shop:
             tax=0,
             total=total,
             purchased=total,
-            payment=PaymentChoice(payment_method=rng.choice(CARDS)),
+            payment=PaymentChoice(payment_method=rng.choice(self._cards)),
             shipping=HOUSE,
             offer=OFFER if rng.random() < 0.3 else None,
         )
 
+    @property
+    def _cards(self) -> Sequence[str]:
+        return self.requests.cards if self.requests.open else CARDS
+
     async def _hesitate(self, key: str, rng: random.Random) -> None:
-        if rng.random() < 0.08:
+        if self.requests.open:
+            wait = self.requests.second_thought(rng)
+            if wait is not None:
+                await asyncio.sleep(wait)
+                self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
+        elif rng.random() < 0.08:
             await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0)))
             self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
 
@@ -243,37 +256,28 @@ class Shop:
             if status is None or status["status"] not in UNPAID:
                 return
             url = status.get("pay_url") or ""
-            if not url or status["status"] != "pending_payment":
+            if not url or status["status"] not in ("pending_payment", "received"):
                 continue
             tries -= 1
-            await asyncio.sleep(rng.random() * rng.choice((0.1, 1.0, 60.0)))
-            self._try_again(key, rng, at_bank="bank." in url)
+            waits = self.requests.waits if self.requests.open else (0.1, 1.0, 60.0)
+            await asyncio.sleep(rng.random() * rng.choice(waits))
+            self._try_again(key, rng, status["status"], at_bank="bank." in url)
             if rng.random() < 0.15:
                 return
 
-    def _try_again(self, key: str, rng: random.Random, *, at_bank: bool) -> None:
+    def _try_again(self, key: str, rng: random.Random, status: str, *, at_bank: bool) -> None:
         if at_bank and rng.random() < 0.8:
-            self.world.stripe.confirm(key, well=rng.random() < 0.7)
+            self.requests.confirm(key, status, well=rng.random() < 0.7)
         if not at_bank or rng.random() < 0.3:
-            card = rng.choice(CARDS)
-            if self._pages.random() < 0.5:
-                self._on_pay_page(key, card)
-            else:
+            card = rng.choice(self._cards)
+            if not self._pages.taken(key, card):
                 self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=card)), key, rng)
-
-    def _on_pay_page(self, key: str, card: str) -> None:
-        """By one click or two, of a page that may be out of date."""
-        made = max((it.attempt for it in self.world.stripe.intents.values() if it.order == key), default=1)
-        attempt = made if self._pages.random() < 0.8 else max(made - 1, 1)
-        link = "https://pay.example/pay/x"
-        again = RetryPayment(attempt=attempt, provider=DEFAULT, payment_method=card, return_url=link)
-        self._command(again, key, actor="customer", times=self._pages.choice((1, 1, 2)))
 
     async def _changed(self, key: str) -> dict[str, Any] | None:
         """The next status record of the order; None when none comes for long."""
         before = self.world.statuses.get(key, {}).get("revision", -1)
         try:
-            async with asyncio.timeout(3600.0):
+            async with asyncio.timeout(8 * 86400.0 if self.requests.open else 3600.0):
                 await self.world.news(key, before)
         except TimeoutError:
             return None
@@ -339,9 +343,11 @@ class Shop:
         for attempt in range(4):
             await self._quiet()
             waiting = [key for key in self.keys if self._waits(key)]
-            if not waiting:
+            undecided = [key for key in self.keys if self.world.statuses.get(key, {}).get("status") == "received"]
+            if not waiting and not undecided:
                 return
-            self._add_codes(f"last-{attempt}", 2 * len(waiting))
+            await asyncio.gather(*map(self.requests.last_word, undecided))
+            self._add_codes(f"last-{attempt}", 2 * len(waiting) or 1)
             await asyncio.gather(*(self._see_to(key) for key in waiting))
 
     def last_look(self) -> bool:

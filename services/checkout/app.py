@@ -16,6 +16,8 @@ from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
 from shared.contracts import (
+    approval,
+    card_verification,
     checkout,
     codes,
     delivery_work,
@@ -45,6 +47,8 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         stores.DefineProduct,
         checkout.CancelOrder,
         checkout.CompleteOrder,
+        approval.AcceptOrder,
+        approval.DeclineOrder,
     ),
     payments.EVENTS: (
         payments.PaymentCaptured,
@@ -61,6 +65,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentRefundFailed,
         payments.PaymentsRefused,
         pay_page.PaymentRetryRequested,
+        card_verification.PaymentVerified,
+        card_verification.PaymentVerificationActionRequired,
+        card_verification.PaymentVerificationDeclined,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,
@@ -116,6 +123,11 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderFailed,
         checkout.OrderRefunded,
         checkout.OrderRefundFailed,
+        approval.OrderVerificationRequested,
+        approval.OrderCardNeeded,
+        approval.OrderApprovalRequested,
+        approval.OrderAccepted,
+        approval.OrderDeclined,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
 }

@@ -23,6 +23,7 @@ from services.payments.domain.operations import (
 from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -30,10 +31,16 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import checkout, pay_page, payments
+from shared.contracts import approval, card_verification, checkout, pay_page, payments
 from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
+
+OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
+
+
+COMMANDS = (payments.RefundPayment, payments.RecordPayment, payments.SettlePayment, pay_page.RetryPayment)
+ASKS_TO_PAY = (checkout.OrderPaymentActionRequired, checkout.OrderPaymentDeclined, checkout.OrderPaymentReminder)
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -44,21 +51,16 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [
-                payments.RefundPayment,
-                payments.RecordPayment,
-                payments.SettlePayment,
-                pay_page.RetryPayment,
-            ],
+            payments.COMMANDS: COMMANDS,
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
-                checkout.OrderPaymentActionRequired,
-                checkout.OrderPaymentDeclined,
-                checkout.OrderPaymentReminder,
+                *ASKS_TO_PAY,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
+                approval.OrderDeclined,
+                approval.OrderVerificationRequested,
             ],
         },
         emits={
@@ -76,6 +78,9 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentRefundFailed,
                 payments.PaymentSurplusRefunded,
                 pay_page.PaymentRetryRequested,
+                card_verification.PaymentVerified,
+                card_verification.PaymentVerificationActionRequired,
+                card_verification.PaymentVerificationDeclined,
             ],
             payments.CALLBACKS: [payments.PaymentReported],
             payments.STATUS: [payments.PaymentStatusRecord],
@@ -84,7 +89,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         kept=as_message,
         storage=storage,
         gateways=dict.fromkeys(
-            (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund),
+            (*OPERATIONS, VerifyCard, ReleaseVerification, FindVerification, ForgetCard),
             GatewayByProvider(gateways),
         ),
         gauges=GAUGES,

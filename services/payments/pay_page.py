@@ -31,6 +31,7 @@ STATUSES: Mapping[Situation, HTTPStatus] = {
     Situation.NO_TRY_LEFT: HTTPStatus.GONE,
     Situation.EXPIRED: HTTPStatus.GONE,
     Situation.CANCELLED: HTTPStatus.GONE,
+    Situation.DECLINED: HTTPStatus.GONE,
 }
 """Of the others: OK."""
 LANGUAGES = Header("Accept-Language", "For a page that is about no order; one of an order is in the order's language.")

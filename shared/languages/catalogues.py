@@ -38,6 +38,11 @@ def language_of(locale: str | None, folder: Path = FOLDER) -> str | None:
     return next((known[tag] for n in range(len(subtags), 0, -1) if (tag := "_".join(subtags[:n])) in known), None)
 
 
+def marked(text: str) -> str:
+    """The text: it is put into the catalogues, and looked up elsewhere."""
+    return text
+
+
 @lru_cache(1000)
 def translations(locale: str | None, folder: Path = FOLDER) -> NullTranslations:
     """The texts for a BCP 47 tag as it comes in orders (`de-AT`, `pt_BR`, `tr`). What a catalogue does not have is

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, deliveries, games, money, monitor, numbers, unknowns
+from tests.simulation.mutants import builds, deliveries, files, games, money, monitor, numbers, requests, unknowns
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
 __all__ = [
@@ -16,11 +16,13 @@ __all__ = [
     "Hunt",
     "builds",
     "deliveries",
+    "files",
     "games",
     "hunt",
     "money",
     "monitor",
     "numbers",
+    "requests",
     "unknowns",
 ]
 

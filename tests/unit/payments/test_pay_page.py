@@ -223,7 +223,7 @@ def test_a_transfer_that_is_awaited_can_be_replaced_by_a_card() -> None:
 
 
 def test_a_store_without_the_provider_refuses_it() -> None:
-    assert declined(providers=("manual",)).refuses(again()).code == "not_offered"
+    assert declined(providers=("manual",)).refuses(again()).code == "provider_not_offered"
 
 
 def test_a_checkout_of_an_older_build_tells_no_page() -> None:
