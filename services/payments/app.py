@@ -62,6 +62,10 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
 }
 
 
+COMMANDS = (payments.RefundPayment, payments.RecordPayment, payments.SettlePayment, pay_page.RetryPayment)
+ASKS_TO_PAY = (checkout.OrderPaymentActionRequired, checkout.OrderPaymentDeclined, checkout.OrderPaymentReminder)
+
+
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
     """`now` gives Unix seconds."""
     providers = providers_of(settings)
@@ -70,19 +74,12 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [
-                payments.RefundPayment,
-                payments.RecordPayment,
-                payments.SettlePayment,
-                pay_page.RetryPayment,
-            ],
+            payments.COMMANDS: COMMANDS,
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
-                checkout.OrderPaymentActionRequired,
-                checkout.OrderPaymentDeclined,
-                checkout.OrderPaymentReminder,
+                *ASKS_TO_PAY,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
                 approval.OrderDeclined,
