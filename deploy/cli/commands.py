@@ -141,7 +141,7 @@ ORDERS = (
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
     Group("delivery", "Deliver by hand, send again, revoke, return, hold.", DELIVERY),
-    Command("complete", "order_changes:complete", "Mark a paid order as completed by hand."),
+    Command("complete", "complete:complete", "Mark an order as completed by hand."),
 )
 LOST = (
     Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),

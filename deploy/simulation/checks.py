@@ -154,8 +154,9 @@ def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
         attempts[intent.order, intent.attempt] += 1
     for key, amount in kept.items():
         order = found.of(Order).get(key)
-        if order is None or amount > order.purchased:
-            yield "charged_once", key, f"{amount} are kept, the order costs {order.purchased if order else 'nothing'}"
+        due = order.purchased if order and not (order.elsewhere or order.given) else 0
+        if amount > due:
+            yield "charged_once", key, f"{amount} are kept, the order costs {due or 'nothing'}"
     for (key, number), times in attempts.items():
         if times > 1:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"

@@ -44,7 +44,7 @@ from shared.contracts.storefront import (
     SubmittedItem,
 )
 from shared.contracts.stores import ConfigureStore, DefineSku
-from shared.contracts.values import UNFINISHED, UNPAID, Address, Customer
+from shared.contracts.values import UNFINISHED, UNPAID, Address, Customer, PaidElsewhere
 from shared.core import Command
 from shared.shell.ports.bus import BusRecord
 
@@ -99,8 +99,15 @@ class Shop:
                 ("notifications", ReplayWebhooks()),
                 ("checkout", CompleteOrder()),
             ),
-            b"order.payment_requested": (("payments", RefundPayment()), ("checkout", CancelOrder())),
+            b"order.payment_requested": (
+                ("payments", RefundPayment()),
+                ("checkout", CancelOrder()),
+                ("checkout", CompleteOrder(paid=PaidElsewhere(method="cash"), note="At the counter.")),
+                ("checkout", CompleteOrder(given=True)),
+            ),
+            b"order.payment_declined": (("checkout", CompleteOrder(paid=PaidElsewhere(method="bank_transfer"))),),
             b"order.paid": (("payments", RefundPayment()), ("fulfillment", RetryDelivery())),
+            b"order.refunded": (("checkout", CompleteOrder(restore_refunded=True)),),
         }
         if type in commands:
             service, command = self._hurry.choice(commands[type])

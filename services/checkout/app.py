@@ -21,6 +21,7 @@ from shared.contracts import (
     delivery_work,
     fulfillment,
     notifications,
+    order_work,
     payments,
     stock,
     store_settings,
@@ -101,6 +102,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentReminder,
         checkout.OrderPaymentClosing,
         checkout.OrderPaid,
+        order_work.OrderPaidElsewhere,
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
@@ -116,6 +118,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderRefundFailed,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
+    fulfillment.COMMANDS: (fulfillment.RetryDelivery, delivery_work.StartDelivery),
 }
 
 

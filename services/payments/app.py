@@ -30,7 +30,7 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import checkout, payments
+from shared.contracts import checkout, order_work, payments
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
@@ -49,6 +49,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
                 checkout.OrderCancelled,
+                order_work.OrderPaidElsewhere,
                 checkout.OrderExpired,
             ],
         },

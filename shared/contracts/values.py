@@ -182,6 +182,16 @@ class TaxLine(Given):
     name: Line = "VAT"
 
 
+class PaidElsewhere(Given):
+    """How an order was paid, without any of the payment providers."""
+
+    method: Literal["bank_transfer", "cash", "other"]
+    amount: Amount | None = None
+    """What was paid, if it is to be compared. Refused if it is not the order's amount."""
+    reference: Line = ""
+    """Of the transfer or the receipt."""
+
+
 class Card(Value):
     """The displayable details of a card."""
 

@@ -33,6 +33,7 @@ from shared.contracts.delivery_work import (
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, COMMAND, LINK
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
+from shared.contracts.values import PaidElsewhere
 from shared.core import Message
 
 WHOLE = ATLAS + MAPS
@@ -121,6 +122,10 @@ COMMANDS = (
     _command(CheckoutAbandoned(reason="Changed my mind."), "customer"),
     _command(CancelOrder(reason="By telephone."), "staff:anna"),
     _command(CompleteOrder(note="Handed over."), "staff:anna"),
+    _form(CompleteOrder(paid=PaidElsewhere(method="cash")), "paid elsewhere", "staff:anna"),
+    _form(CompleteOrder(given=True), "given", "staff:anna"),
+    _form(CompleteOrder(restore_refunded=True), "restore what was refunded", "staff:anna"),
+    _form(CompleteOrder(latest_configuration=True), "latest configuration", "staff:anna"),
 )
 TIMERS = (
     Row("time to submit is over", _not_submitted),

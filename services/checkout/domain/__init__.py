@@ -2,6 +2,7 @@
 
 from services.checkout.domain import (  # noqa: F401
     cancellation,
+    completion,
     delivery,
     expiry,
     payment,

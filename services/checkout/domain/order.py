@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
+from services.checkout.domain.order_records import Completion, Refund
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
@@ -22,6 +23,7 @@ from shared.contracts.values import (
     Instructions,
     OrderItem,
     OrderStatus,
+    PaidElsewhere,
     PaymentStatus,
     StoreCard,
     TaxLine,
@@ -146,16 +148,6 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
-class Refund:
-    """A refund that was made, kept because the customer's bank may still return it to the store."""
-
-    id: str
-    amount: int
-    shares: dict[str, int]
-    """How much of it was counted for each item."""
-
-
-@dataclass(frozen=True, slots=True)
 class Order:
     """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax, or the
     subtotal if prices include tax."""
@@ -243,6 +235,16 @@ class Order:
     """When the customer is reminded to pay, from the submission or the first declined payment on."""
     reminded: int = 0
     """How many of these times have come."""
+    completion: Completion | None = None
+    """Waits for the end of what is open at the provider."""
+    elsewhere: PaidElsewhere | None = None
+    """How it was paid, as staff say, without a provider."""
+    given: bool = False
+    """It was not paid: staff gave it for nothing."""
+    restored: tuple[Refund, ...] = ()
+    """Refunds that were made and are not counted any more: staff restored the order."""
+    other_amount: int = 0
+    """What was captured while it waited for another amount: it pays nothing, and nothing more is charged."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]
@@ -279,6 +281,10 @@ class Order:
     def page(self, key: str) -> str:
         """Where the customer sees this order and pays again."""
         return order_page(self.store.order_url, key)
+
+    @property
+    def restored_amount(self) -> int:
+        return sum(refund.amount for refund in self.restored)
 
     @property
     def is_closing(self) -> bool:
@@ -341,9 +347,10 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         deadline=order.deadline if status in UNPAID else None,
         choice=order.choice if status in UNPAID else None,
         closing=order.closing if status in UNPAID else 0,
+        completion=order.completion if status in UNPAID else None,
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
-        closed_at=at if closed else order.closed_at,
+        closed_at=at if closed else None,
         held=None if closed else order.held,
         to_start=order.to_start and not closed,
     )

@@ -43,4 +43,8 @@ def status_record(order: Order) -> OrderStatusRecord:
         display_status=order.display_status if order.display_status is not order.status else None,
         status_word=order.status_word,
         held=order.held,
+        paid=order.paid if order.placed_at else None,
+        paid_elsewhere=order.elsewhere,
+        given=order.given,
+        restored=order.restored_amount,
     )

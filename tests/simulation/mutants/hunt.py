@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, deliveries, games, money, monitor, numbers, unknowns
+from tests.simulation.mutants import builds, completion, deliveries, games, money, monitor, numbers, unknowns
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SECONDS",
     "Hunt",
     "builds",
+    "completion",
     "deliveries",
     "games",
     "hunt",

@@ -1,0 +1,29 @@
+"""What an order keeps of refunds, and of what staff and customers asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts.values import PaidElsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund that was made, kept because the customer's bank may still return it to the store."""
+
+    id: str
+    amount: int
+    shares: dict[str, int]
+    """How much of it was counted for each item."""
+    recorded: bool = False
+    """No provider moved the money: the customer gets it in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Staff complete an unpaid order by hand, as soon as what is open at the provider has ended."""
+
+    note: str
+    actor: str
+    paid: PaidElsewhere | None = None
+    """None: the order is given."""
