@@ -142,6 +142,10 @@ ORDERS = (
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
     Group("delivery", "Deliver by hand, send again, revoke, return, hold.", DELIVERY),
     Command("complete", "complete:complete", "Mark an order as completed by hand."),
+    Command("note", "correspondence:note", "Add a note for staff to an order or its customer."),
+    Command("hand-in", "correspondence:hand_in", "Hand in a message that was written elsewhere."),
+    Command("answer", "correspondence:answer", "Grant or refuse what the customer asks for."),
+    Command("abandoned", "abandoned:abandoned", "List checkouts that were opened and not submitted."),
 )
 LOST = (
     Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),

@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
-from deploy.cli.order_details import by_hand
+from deploy.cli.order_details import by_hand, details_of, written
 
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
@@ -28,6 +28,7 @@ def lines(order: Body) -> list[str]:
         *_payments(order),
         *_notifications(order),
         "",
+        *written(order),
         "Timeline",
         *(
             f"  {clock(entry['at'])}  {entry['actor']:<18} {entry['what']:<24} {entry['text']}"
@@ -51,7 +52,7 @@ def _head(order: Body) -> list[str]:
             f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
             f"charged {money(order['purchased'], currency)}, refunded {money(order['refunded'], currency)}"
         )
-    head += by_hand(order)
+    head += [*by_hand(order), *details_of(order)]
     if (order.get("deliveries") or {}).get("held"):
         why = f" ({order['held']})" if order.get("held") else ""
         head.append(f"  held      nothing is delivered until it is released: orderbus delivery release{why}")

@@ -32,10 +32,12 @@ from shared.contracts.fulfillment import (
     ShipOrder,
 )
 from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
+from shared.contracts.order_work import AnswerOrder, NoteOrder
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
     CheckoutAbandoned,
+    CheckoutAsked,
     CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
@@ -108,6 +110,12 @@ class Shop:
             b"order.payment_declined": (("checkout", CompleteOrder(paid=PaidElsewhere(method="bank_transfer"))),),
             b"order.paid": (("payments", RefundPayment()), ("fulfillment", RetryDelivery())),
             b"order.refunded": (("checkout", CompleteOrder(restore_refunded=True)),),
+            b"order.asked": (
+                ("checkout", AnswerOrder(wants="cancel", granted=True)),
+                ("checkout", AnswerOrder(wants="refund", granted=True)),
+                ("checkout", AnswerOrder(wants="cancel", granted=False, text="It is on its way.")),
+            ),
+            b"order.completed": (("checkout", NoteOrder(text="All went well.")),),
         }
         if type in commands:
             service, command = self._hurry.choice(commands[type])
@@ -240,6 +248,9 @@ class Shop:
         if rng.random() < 0.08:
             await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0)))
             self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
+        elif rng.random() < 0.1:
+            await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0, 60.0)))
+            self._say(CheckoutAsked(wants=rng.choice(("cancel", "refund")), text="Bought twice."), key, rng)
 
     async def _pay(self, key: str, rng: random.Random) -> None:
         """See to it that the order is paid, more or less patiently."""

@@ -37,6 +37,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         storefront.CheckoutSubmitted,
         storefront.CheckoutPaymentRetried,
         storefront.CheckoutAbandoned,
+        storefront.CheckoutAsked,
     ),
     checkout.COMMANDS: (
         stores.ConfigureStore,
@@ -45,6 +46,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         stores.DefineProduct,
         checkout.CancelOrder,
         checkout.CompleteOrder,
+        order_work.NoteOrder,
+        order_work.MessageOrder,
+        order_work.AnswerOrder,
     ),
     payments.EVENTS: (
         payments.PaymentCaptured,
@@ -103,6 +107,8 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentClosing,
         checkout.OrderPaid,
         order_work.OrderPaidElsewhere,
+        order_work.OrderAsked,
+        order_work.OrderAnswered,
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
@@ -118,6 +124,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderRefundFailed,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
+    payments.COMMANDS: (payments.RefundPayment,),
     fulfillment.COMMANDS: (fulfillment.RetryDelivery, delivery_work.StartDelivery),
 }
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime
 
+from shared.contracts.storefront import CartLine
 from shared.contracts.values import (
+    Address,
     Amount,
+    BillingField,
+    Count,
     Country,
     Currency,
     Customer,
     DeliveryStatus,
+    Discount,
+    Email,
     FulfilmentStatus,
     Id,
+    Locale,
     OrderItem,
     OrderStatus,
     PaidElsewhere,
     PaymentStatus,
     Revision,
     Short,
+    TaxLine,
     Text,
     Url,
     Value,
@@ -39,6 +47,22 @@ class StatusExtra(Value):
     """`offer` or `order`."""
     name: Short
     delivery: DeliveryStatus
+
+
+class StatusAsked(Value):
+    """What the customer asks for, and staff have not answered."""
+
+    wants: Short
+    """`cancel` or `refund`."""
+    text: Text = ""
+    at: AwareDatetime
+
+
+class StatusOpened(Value):
+    """What the checkout page told when it was opened."""
+
+    email: Email | None = None
+    items: tuple[CartLine, ...] = ()
 
 
 class OrderStatusRecord(Event, type="order.status", topic=STATUS):
@@ -93,6 +117,31 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """Staff gave it for nothing."""
     restored: Amount = 0
     """What went back to the customer, and is no longer counted as refunded since staff restored the order."""
+    discounts: tuple[Discount, ...] = ()
+    taxes: tuple[TaxLine, ...] = ()
+    billing: Address | None = None
+    company: Short | None = None
+    vat_number: Short | None = None
+    billing_fields: tuple[BillingField, ...] = ()
+    shipping: Address | None = None
+    offer: Id | None = None
+    locale: Locale | None = None
+    link: Url | None = None
+    """The checkout link by which the customer came."""
+    analytics_consent: bool = False
+    purchaser_role: Short | None = None
+    terms: Short | None = None
+    """Which terms were accepted: their version, or a hash of their text."""
+    terms_accepted_at: AwareDatetime | None = None
+    deadline: AwareDatetime | None = None
+    """When the time to pay ends, while it waits for its payment."""
+    notes: Count = 0
+    """How many notes staff have added."""
+    messages: Count = 0
+    """How many messages between customer and store were handed in."""
+    asked: StatusAsked | None = None
+    opened: StatusOpened | None = None
+    """Until it is submitted, and of an abandoned checkout."""
 
 
 class StatusItem(OrderItem):

@@ -170,6 +170,15 @@ class Discount(Given):
 
     code: Line
     amount: Amount
+    percent: Rate | None = None
+    """By which `amount` was computed, as a decimal string; missing: a fixed amount."""
+
+
+class BillingField(Given):
+    """A field of the billing form that the checkout page has invented."""
+
+    label: Line
+    value: FreeText
 
 
 class TaxLine(Given):

@@ -32,7 +32,8 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, COMMAND, LINK
-from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
+from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder
+from shared.contracts.storefront import CheckoutAbandoned, CheckoutAsked, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import PaidElsewhere
 from shared.core import Message
 
@@ -126,6 +127,14 @@ COMMANDS = (
     _form(CompleteOrder(given=True), "given", "staff:anna"),
     _form(CompleteOrder(restore_refunded=True), "restore what was refunded", "staff:anna"),
     _form(CompleteOrder(latest_configuration=True), "latest configuration", "staff:anna"),
+    _form(CheckoutAsked(wants="cancel"), "to cancel it", "customer"),
+    _form(CheckoutAsked(wants="refund"), "to refund it", "customer"),
+    _form(AnswerOrder(wants="cancel", granted=True), "cancellation granted", "staff:anna"),
+    _form(AnswerOrder(wants="refund", granted=True), "refund granted", "staff:anna"),
+    _form(AnswerOrder(wants="refund", granted=False), "refund refused", "staff:anna"),
+    _command(NoteOrder(text="A present."), "staff:anna"),
+    _form(NoteOrder(text="Calls often.", about="customer"), "on the customer", "staff:anna"),
+    _command(EXAMPLES[MessageOrder], "staff:anna"),
 )
 TIMERS = (
     Row("time to submit is over", _not_submitted),
@@ -246,6 +255,5 @@ LATER: Mapping[str, str] = {
     "payment.reinstated": "payments.events.v1",
     "order.accept": "checkout.commands.v1",
     "order.decline": "checkout.commands.v1",
-    "order.message": "checkout.commands.v1",
 }
 """What will come, with its topic; no build knows it yet."""

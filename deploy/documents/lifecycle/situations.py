@@ -26,6 +26,7 @@ from shared.contracts.payments import (
 )
 from shared.contracts.store_settings import ChangeStore, StoreSettings
 from shared.contracts.storefront import (
+    CheckoutAsked,
     CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
@@ -242,6 +243,8 @@ SITUATIONS: tuple[Situation, ...] = (
         "to be completed by hand",
         lambda: paid(fulfilment={"complete_by_hand": True}).given(delivered("2", 1), delivered("1")),
     ),
+    _as(S.PROCESSING, "customer asks to cancel", lambda: paid().hear(CheckoutAsked(wants="cancel"))),
+    _as(S.PROCESSING, "customer asks for a refund", lambda: paid().hear(CheckoutAsked(wants="refund"))),
     _as(S.PROCESSING, "partly refunded", lambda: paid().hear(refunded(500, 500))),
     _as(S.PROCESSING, "payment disputed", lambda: told(paid(), P.DISPUTED), later=True),
     _as(S.PROCESSING, "charged back", lambda: told(paid(), P.CHARGED_BACK), later=True),

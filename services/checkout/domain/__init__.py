@@ -3,6 +3,7 @@
 from services.checkout.domain import (  # noqa: F401
     cancellation,
     completion,
+    correspondence,
     delivery,
     expiry,
     payment,

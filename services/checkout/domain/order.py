@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
-from services.checkout.domain.order_records import Completion, Refund
+from services.checkout.domain.order_records import Asked, BillingDetails, Completion, Opened, Refund
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
@@ -245,6 +245,11 @@ class Order:
     """Refunds that were made and are not counted any more: staff restored the order."""
     other_amount: int = 0
     """What was captured while it waited for another amount: it pays nothing, and nothing more is charged."""
+    opened: Opened | None = None
+    details: BillingDetails = field(default_factory=BillingDetails)
+    notes: int = 0
+    messages: int = 0
+    asked: Asked | None = None
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]
@@ -353,6 +358,7 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         closed_at=at if closed else None,
         held=None if closed else order.held,
         to_start=order.to_start and not closed,
+        asked=None if closed else order.asked,
     )
 
 

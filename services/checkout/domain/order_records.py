@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from shared.contracts.values import PaidElsewhere
+from shared.contracts.storefront import CartLine
+from shared.contracts.values import BillingField, PaidElsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,31 @@ class Completion:
     actor: str
     paid: PaidElsewhere | None = None
     """None: the order is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the customer asks for, and staff have not answered."""
+
+    wants: str
+    at: datetime
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the checkout page told when it was opened."""
+
+    email: str | None = None
+    items: tuple[CartLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BillingDetails:
+    """What was submitted besides the billing address, and for whom."""
+
+    company: str | None = None
+    vat_number: str | None = None
+    fields: tuple[BillingField, ...] = ()
+    purchaser_role: str | None = None
+    terms: str | None = None

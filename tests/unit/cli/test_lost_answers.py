@@ -32,6 +32,9 @@ KEYED = {
         "ship",
         "retry",
         "complete",
+        "note",
+        "hand-in",
+        "answer",
         "resend",
         "replay",
         "resume-webhook",
@@ -63,6 +66,7 @@ READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
+    "abandoned",
     *("stores list", "stores show", "stores history"),
 }
 
