@@ -1,5 +1,5 @@
-"""All tests, as `make test` runs them: those that need no servers along with those that do. `pytest` alone runs
-them one after the other."""
+"""All tests, as `make test` runs them: two halves of about equal length at once, since most tests with servers wait
+more than they compute. `pytest` alone runs all one after the other."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-ALONE = ("unit", "contracts", "simulation")
-WITH_SERVERS = ("integration", "e2e", "faults", "fuzz")
+SHOWN = ("integration", "e2e", "fuzz")
+AFTERWARDS = ("unit", "contracts", "simulation", "faults")
+"""What their half prints is shown when both are through."""
 
 
 def pytest(folders: tuple[str, ...]) -> list[str]:
@@ -19,18 +20,18 @@ def pytest(folders: tuple[str, ...]) -> list[str]:
 def main() -> int:
     """The exit code: 0 if all passed. The output of both, one after the other."""
     with tempfile.TemporaryFile() as output:
-        with subprocess.Popen(pytest(ALONE), stdout=output, stderr=subprocess.STDOUT) as alone:
+        with subprocess.Popen(pytest(AFTERWARDS), stdout=output, stderr=subprocess.STDOUT) as other:
             try:
-                code = subprocess.run(pytest(WITH_SERVERS), check=False).returncode
-                alone.wait()
+                code = subprocess.run(pytest(SHOWN), check=False).returncode
+                other.wait()
             except KeyboardInterrupt:
-                alone.wait()
+                other.wait()
                 code = 2
         output.seek(0)
         sys.stdout.flush()
         sys.stdout.buffer.write(output.read())
         sys.stdout.flush()
-    return code or alone.returncode
+    return code or other.returncode
 
 
 if __name__ == "__main__":

@@ -32,17 +32,43 @@ def show_json(document: object, *, line: bool = False) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """On a narrow terminal the last column is cut first; elsewhere nothing is."""
+    """On a terminal that is too narrow, the least important columns are left out, and the last one is wrapped. Nothing
+    is ever cut, and what goes into a file or a pipe is whole."""
     cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max([len(column), *(len(row[index]) for row in cells)]) for index, column in enumerate(columns)]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
+    least = least_widths(columns, widths)
+    kept = fitting(columns, least, console.width)
     table = Table(title=title or None, box=None, header_style="bold", title_justify="left", pad_edge=False)
-    for index, column in enumerate(columns):
+    for index in kept:
+        column = columns[index]
         justify: Literal["left", "right"] = "right" if column in NUMERIC else "left"
-        longest = max((len(row[index]) for row in cells), default=0)
-        needed = max(len(column), longest if index < len(columns) - 1 else 0)
-        table.add_column(column, justify=justify, no_wrap=True, min_width=needed)
+        wraps = index == len(columns) - 1 or column in WRAPPED
+        table.add_column(column, justify=justify, no_wrap=not wraps, overflow="fold", min_width=least[index])
     for row in cells:
-        table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else UNLIMITED).print(table)
+        table.add_row(*(Text(row[index], COLOURS.get(row[index], "")) for index in kept))
+    console.print(table)
+    if left_out := [column for index, column in enumerate(columns) if index not in kept]:
+        say(f"This terminal is too narrow for {', '.join(left_out)}: --json has everything.")
+
+
+def least_widths(columns: Sequence[str], widths: Sequence[int]) -> list[int]:
+    """How narrow each column may become: the last one and those that are WRAPPED less than their longest cell."""
+    last = len(columns) - 1
+    return [
+        min(width, SHORTEST) if index == last or columns[index] in WRAPPED else width
+        for index, width in enumerate(widths)
+    ]
+
+
+def fitting(columns: Sequence[str], least: Sequence[int], width: int) -> list[int]:
+    """Which columns are shown, by index."""
+    kept = [*range(len(columns))]
+    for column in LEAST_IMPORTANT:
+        if sum(least[index] + GAP for index in kept) - GAP <= width:
+            break
+        kept = [index for index in kept if columns[index] != column or index == len(columns) - 1]
+    return kept
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -60,6 +86,18 @@ def show_fields(row: Mapping[str, Any]) -> None:
 counted = plurals.counted
 LONGEST = 120
 UNLIMITED = 2000
+GAP = 2
+"""Blanks between two columns."""
+SHORTEST = 20
+"""How narrow a column that is wrapped may become."""
+WRAPPED = frozenset({"command", "subject"})
+"""Columns that are wrapped, as the last one of each table is."""
+LEAST_IMPORTANT = (
+    *("offset", "topic", "bytes", "tested", "address", "position", "items", "version", "next probe", "next try"),
+    *("next", "tries", "attempts", "attempt", "type", "low since", "reserved", "delivery", "customer", "sender"),
+    *("actor", "game", "kind", "age", "since", "lost at", "service", "to", "created"),
+)
+"""Columns that a narrow terminal leaves out, the first ones first."""
 NUMERIC = {"age", "amount", "attempts", "bytes", "count", "offset", "waiting"}
 COLOURS = {
     "completed": "green",

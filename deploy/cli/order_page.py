@@ -12,6 +12,8 @@ from deploy.cli.order_details import by_hand, details_of, written
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
 """The reason of a refund that was made in the provider's dashboard."""
+UNPAID = ("pending", "authorized", "failed")
+"""Statuses of a payment of which nothing was captured."""
 
 
 def show_order(order: Body) -> None:
@@ -50,7 +52,8 @@ def _head(order: Body) -> list[str]:
         head.append(f"  customer  {customer['name']} <{customer['email']}>")
         head.append(
             f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
-            f"charged {money(order['purchased'], currency)}, refunded {money(order['refunded'], currency)}"
+            f"{'to pay' if order['payment_status'] in UNPAID else 'paid'} {money(order['purchased'], currency)}"
+            + (f", refunded {money(order['refunded'], currency)}" if order["refunded"] else "")
         )
     head += [*by_hand(order), *details_of(order)]
     if (order.get("deliveries") or {}).get("held"):

@@ -24,11 +24,18 @@ from deploy.simulation.delivery_checks import (
     given_elsewhere_as_recorded,
 )
 from deploy.simulation.evidence import Broken, findings
+from deploy.simulation.file_checks import FILES, FILES_AFTER_A_RESTORE
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
+from deploy.simulation.verification_checks import (
+    cards_forgotten,
+    charged_once_accepted,
+    requests_decided_once,
+    verifications_released,
+)
 from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.rcon_operations import RevokeByCommands, RunCommands
@@ -175,7 +182,7 @@ def _known_surplus(intent: Intent, found: Findings) -> int:
     """What Stripe keeps of a second charge, as far as its own books say that the bank sent it back."""
     payment = found.of(Payment).get(intent.order)
     attempt = next((it for it in payment.attempts if it.reference == intent.id), None) if payment else None
-    if payment is None or attempt is None or not attempt.surplus:
+    if payment is None or attempt is None or not (attempt.surplus or payment.closed_as == "given"):
         return 0
     done = [it for it in payment.refunds_of(attempt) if it.status is RefundStatus.DONE]
     elsewhere = sum(refund.amount for refund in done if refund.recorded)
@@ -350,6 +357,10 @@ CHECKS = (
     rows_keep_their_rules_at_rest,
     payments_at_rest,
     charged_once,
+    verifications_released,
+    cards_forgotten,
+    requests_decided_once,
+    charged_once_accepted,
     refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,
@@ -359,6 +370,7 @@ CHECKS = (
     consoles_as_recorded,
     mails_as_recorded,
     the_monitor_counts_each_order_once,
+    *FILES,
 )
 
 CHECKS_AFTER_A_RESTORE = (
@@ -370,6 +382,7 @@ CHECKS_AFTER_A_RESTORE = (
     codes_given_once,
     told_once,
     nothing_of_aborted_transactions,
+    *FILES_AFTER_A_RESTORE,
 )
 RULES_AFTER_A_RESTORE = frozenset({"one_effect_per_key"})
 """What a database that was restored cannot break: no second charge, no second refund, no second code. The rest differs

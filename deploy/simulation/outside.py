@@ -14,7 +14,6 @@ from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outage import MARK, Circuit, Outage
 from deploy.simulation.tasks import unowned
-from services.fulfillment.domain.file_operations import SignFile
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     CountCodes,
@@ -22,7 +21,6 @@ from services.fulfillment.domain.operations import (
     GrantAccess,
     ReturnCodes,
     RevokeAccess,
-    SignDownload,
     StoreCodes,
     TakeCode,
 )
@@ -210,6 +208,8 @@ class MailServer(Outside):
     def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
         super().__init__(profile, history, rng)
         self.taken: Counter[str] = Counter()
+        self.given: list[tuple[str, str]] = []
+        """Subjects of customers' emails, and what the emails show."""
 
     def do(self, operation: SendEmail, key: str) -> Reply:
         if self.profile.happens(self.profile.level.raises):
@@ -217,6 +217,8 @@ class MailServer(Outside):
         if operation.audience == "customer" and MARK in str(operation.data):
             self.shown.append(f"mail {operation.template} {operation.message_id}")
         self.taken[operation.message_id] += 1
+        if operation.audience == "customer":
+            self.given.append((operation.subject, str(operation.data)))
         return SendEmail.Done()
 
     async def find(self, operation: SendEmail, key: str) -> Outcome:
@@ -309,13 +311,6 @@ class CodePools(Outside):
             other.codes = {code: taken for code, taken in other.codes.items() if taken or code not in give.codes}
         pool.codes.update(dict.fromkeys(give.codes, place))
         return GiveCodes.Done()
-
-
-class Links(Outside):
-    def do(self, operation: SignDownload | SignFile, key: str) -> Reply:
-        if isinstance(operation, SignFile):
-            return SignFile.Done(f"https://files.example/{operation.file}")
-        return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
 
 
 class OtherSystem(Outside):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from deploy.simulation.dashboard import Dashboard
+from deploy.simulation.file_staff import FileStaff
 from deploy.simulation.game_staff import GameStaff
 from deploy.simulation.late import Late
 from deploy.simulation.nemesis import Nemesis
@@ -37,6 +38,7 @@ class Trial:
         self.late = Late(world)
         self.shop = Shop(world)
         self.game_staff = GameStaff(world)
+        self.file_staff = FileStaff(world)
         self.replayed: list[str] = []
         """What a replay of every record changed."""
 

@@ -16,6 +16,8 @@ from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
 from shared.contracts import (
+    approval,
+    card_verification,
     checkout,
     codes,
     delivery_work,
@@ -49,6 +51,8 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         order_work.NoteOrder,
         order_work.MessageOrder,
         order_work.AnswerOrder,
+        approval.AcceptOrder,
+        approval.DeclineOrder,
     ),
     payments.EVENTS: (
         payments.PaymentCaptured,
@@ -64,6 +68,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentSurplusRefunded,
         payments.PaymentRefundFailed,
         payments.PaymentsRefused,
+        card_verification.PaymentVerified,
+        card_verification.PaymentVerificationActionRequired,
+        card_verification.PaymentVerificationDeclined,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,
@@ -122,6 +129,11 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderFailed,
         checkout.OrderRefunded,
         checkout.OrderRefundFailed,
+        approval.OrderVerificationRequested,
+        approval.OrderCardNeeded,
+        approval.OrderApprovalRequested,
+        approval.OrderAccepted,
+        approval.OrderDeclined,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
     payments.COMMANDS: (payments.RefundPayment,),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
@@ -17,7 +20,7 @@ from services.fulfillment.gateways.files import FilesTrouble, order_file
 from services.fulfillment.storage import Queries
 from services.fulfillment.uploads import ANY_FILE, UPLOAD_REFUSED, Uploads
 from shared.contracts.delivery_work import AttachDelivery
-from shared.contracts.envelope import problems_of
+from shared.contracts.problems import problems_of
 from shared.contracts.values import FreeText, Wait
 from shared.core import Refused
 from shared.shell.http.access import FindStore, add_route, found_by
@@ -25,7 +28,7 @@ from shared.shell.http.declaration import Declaration, DeclaredResponse, Query
 from shared.shell.http.problems import ProblemResponse, bad_request, not_found
 from shared.shell.http.requests import IDEMPOTENCY_KEY, Words, is_read, query_in
 from shared.shell.http.web import CommandAccepted, actor_of, answered, identity_of
-from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.http_api import Accepted, HttpApi
 
 PATH = "/orders/{key}/items/{item}/file"
 log = structlog.get_logger(__name__)
@@ -60,22 +63,64 @@ ATTACH = Declaration(
 )
 
 
+@dataclass(frozen=True)
+class OrderUpload:
+    """A file for one item of one order: stored, then attached. The worker may die between any two steps; staff
+    then repeat the request, which has the same name for it."""
+
+    key: str
+    command: AttachDelivery
+    delivery: Callable[[], Awaitable[Delivery | None]]
+    store: Callable[[], Awaitable[object]]
+    remove: Callable[[], Awaitable[object]]
+    submit: Callable[[], Awaitable[Accepted | Refused]]
+
+    async def made(self) -> Accepted | Refused | None:
+        """None: fulfillment does not know the order. What is refused leaves no file."""
+        delivery = await self.delivery()
+        if delivery is None:
+            return None
+        refused = None
+        if not self._has(delivery):  # otherwise this repeats an earlier request
+            refused = attaching_refusal(delivery, self.command, self.key)
+            if not refused:
+                await self.store()
+        answer = refused or await self.submit()
+        if isinstance(answer, Refused) and not self._has(await self.delivery()):
+            await self.remove()
+        return answer
+
+    def _has(self, delivery: Delivery | None) -> bool:
+        item = delivery.find(self.command.item) if delivery else None
+        return bool(item and self.command.file and item.attached_file(self.command.file))
+
+
+def name_of_upload(key: str, item: str, identity: str) -> str:
+    """That of the request: a repetition writes to the same place."""
+    return order_file(key, hashlib.sha256(f"{item}\x00{identity}".encode()).hexdigest()[:32])
+
+
 def add_order_file(
     application: web.Application, api: HttpApi, uploads: Uploads, queries: Queries, store_of: FindStore
 ) -> None:
     async def attach(request: web.Request) -> web.StreamResponse:
         key, item, identity = request.match_info["key"], request.match_info["item"], identity_of(request)
         command = _command(request, key, item, identity)
-        store, delivery = await store_of(key), await queries.delivery(key)
-        if not store or delivery is None:
+        store, file = await store_of(key), command.file or ""
+        upload = OrderUpload(
+            key,
+            command,
+            delivery=partial(queries.delivery, key),
+            store=partial(uploads.take, request, store or "", file),
+            remove=partial(_removed, uploads, store or "", file),
+            submit=partial(api.submit, command, key, identity=identity, actor=actor_of(request)),
+        )
+        answer = await upload.made() if store else None
+        if answer is None:
             raise not_found("order in fulfillment")
-        if not _has(delivery, command):  # otherwise this repeats an earlier request
-            if refused := attaching_refusal(delivery, command, key):
-                raise ProblemResponse(HTTPStatus.CONFLICT, refused.text, refused.code, refused.problems, close=True)
-            await uploads.take(request, store, command.file or "")
-        answer = await api.submit(command, key, identity=identity, actor=actor_of(request))
         if isinstance(answer, Refused):
-            await _removed(uploads, queries, store, key, command)
+            unread = not is_read(request)
+            raise ProblemResponse(HTTPStatus.CONFLICT, answer.text, answer.code, answer.problems, close=unread)
         response = answered(answer)
         if not is_read(request):
             response.force_close()
@@ -85,13 +130,12 @@ def add_order_file(
 
 
 def _command(request: web.Request, key: str, item: str, identity: str) -> AttachDelivery:
-    """The name of the file is that of the request: a repetition writes to the same place. Raises ProblemResponse."""
+    """Raises ProblemResponse."""
     asked = query_in(request, OrderFile)
-    id = hashlib.sha256(f"{item}\x00{identity}".encode()).hexdigest()[:32]
     try:
         return AttachDelivery(
             item=item,
-            file=order_file(key, id),
+            file=name_of_upload(key, item, identity),
             file_name=asked.name,
             note=asked.note,
             notify=asked.notify,
@@ -102,16 +146,10 @@ def _command(request: web.Request, key: str, item: str, identity: str) -> Attach
         raise bad_request("The command is invalid.", problems_of(wrong)) from None
 
 
-def _has(delivery: Delivery, command: AttachDelivery) -> bool:
-    item = delivery.find(command.item)
-    return bool(item and command.file and item.attached_file(command.file))
-
-
-async def _removed(uploads: Uploads, queries: Queries, store: str, key: str, command: AttachDelivery) -> None:
-    """Refused meanwhile: no reader would find the file. Where it cannot be removed, the log names it."""
-    delivery = await queries.delivery(key)
-    if uploads.files and command.file and not (delivery and _has(delivery, command)):
+async def _removed(uploads: Uploads, store: str, file: str) -> None:
+    """No reader would find it. Where it cannot be removed, the log names it."""
+    if uploads.files:
         try:
-            await uploads.files.delete(store, command.file)
+            await uploads.files.delete(store, file)
         except FilesTrouble as trouble:
-            log.error("file of a refused upload is left", store=store, file=command.file, error=str(trouble))
+            log.error("file of a refused upload is left", store=store, file=file, error=str(trouble))

@@ -122,11 +122,12 @@ def one_payment(api: HttpApi) -> RequestHandler:
         statement = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == key)
         async with api.engine.connect() as connection:
             data = (await connection.execute(statement)).scalar_one_or_none()
-        if data is None:
+        payment = None if data is None else read_state(Payment, data)
+        if payment is None or payment.ended_unrequested:
             raise not_found("payment")
         waits = await waiting(api.engine, key)
         obstacles = {str(one.operation.get("refund")): one.error or one.paused for one in waits if one.kind in REFUNDS}
-        view = payment_view(key, read_state(Payment, data), obstacles)
+        view = payment_view(key, payment, obstacles)
         return json_response(view | {"waiting": [one.as_json() for one in waits]})
 
     return show
@@ -134,7 +135,8 @@ def one_payment(api: HttpApi) -> RequestHandler:
 
 def some_payments(api: HttpApi) -> RequestHandler:
     columns = [column for column in payments.c if column.name not in ("data", "shape", "version", "sequence")]
-    statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
+    requested = sa.and_(payments.c.data.is_not(None), payments.c.number != "")
+    statement = sa.select(*columns).where(requested).order_by(payments.c.key)
 
     async def show(request: web.Request) -> web.StreamResponse:
         given = query_in(request, PaymentsQuery)

@@ -15,7 +15,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +26,7 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from shared.contracts.problems import MAX_PROBLEMS, problems_of
 from shared.core import MESSAGES, Event, Message, Problem
 from shared.core.codec import WrongType
 from shared.core.fast_dataclasses import fast
@@ -35,8 +36,6 @@ SPEC_VERSION = "1.0"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 MAX_BODY = 1_000_000
 """Bytes. Kafka's default limit for a record is a little above."""
-MAX_PROBLEMS = 100
-"""The most problems that a refusal lists."""
 
 
 class BadMessage(Exception):
@@ -333,35 +332,6 @@ def encode(message: Message) -> bytes:
         return message.__pydantic_serializer__.to_json(message, exclude_none=True, warnings="error")
     except PydanticSerializationError as wrong:
         raise WrongType(type(message), str(wrong)) from None
-
-
-def problems_of(wrong: ValidationError) -> list[Problem]:
-    """Pydantic's errors as problems, at most MAX_PROBLEMS of them, without the input that caused them."""
-    errors = wrong.errors(include_url=False, include_input=False, include_context=False)
-    places = {e["loc"] for e in errors}
-    errors = [e for e in errors if not (e["type"] == "too_short" and _within(e["loc"], places))]
-    problems = [
-        Problem(field=".".join(_parts(e["loc"]))[:200], code=e["type"], text=_text(e["msg"])[:500])
-        for e in errors[:MAX_PROBLEMS]
-    ]
-    if len(errors) > MAX_PROBLEMS:
-        problems.append(Problem(field="", code="and_more", text=f"and {len(errors) - MAX_PROBLEMS} more"))
-    return problems
-
-
-def _parts(place: tuple[int | str, ...]) -> list[str]:
-    """Without the names of functions by which a value was checked."""
-    return [str(part) for part in place if not str(part).startswith("function-")]
-
-
-def _within(place: tuple[int | str, ...], places: Iterable[tuple[int | str, ...]]) -> bool:
-    """Whether a part of this place is wrong. A list without it is too short, but that is no second mistake."""
-    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
-
-
-def _text(message: str) -> str:
-    """Pydantic's text for people: our own as they are."""
-    return message.removeprefix("Value error, ").replace("Tuple should", "List should").replace(" after validation", "")
 
 
 def _repeated_names(body: bytes) -> list[Problem]:

@@ -213,6 +213,18 @@ async def test_declined_then_another_card(running: Running) -> None:
     assert [(row["key"], row["captured"]) for row in found] == [("o-1", 5000)]
 
 
+async def test_an_order_that_ended_before_its_payment_was_requested_has_no_payment(running: Running) -> None:
+    await running.hears(OrderCancelled())
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.cancelled")
+    assert (await running.get("/payments"))["payments"] == []
+    url, headers = f"{running.url}/orders/o-1/payment", {"Authorization": f"Bearer {TOKEN}"}
+    async with running.http.get(url, headers=headers) as answer:
+        assert answer.status == 404
+    assert (await running.refund("key-1"))[1]["code"] == "not_paid"
+    assert await running.faults() == []
+
+
 async def test_a_new_attempt_cancels_an_open_3ds_attempt(running: Running) -> None:
     await running.hears(paid_with("pm_card_threeDSecureRequired"))
     await running.until("payment.action_required")

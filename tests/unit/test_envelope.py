@@ -368,7 +368,7 @@ def test_a_name_may_occur_in_several_objects() -> None:
 def test_ten_thousand_levels_are_one_problem(opening: bytes, kind: Any) -> None:
     with pytest.raises(BadBody) as raised:
         decode(kind, b'{"note": ' + opening * 10_000)
-    assert [problem.code for problem in raised.value.problems] == ["json_invalid"]
+    assert [problem.code for problem in raised.value.problems] == ["not_json"]
 
 
 @pytest.mark.parametrize("levels", [253, 300, 1000, 1100])
@@ -378,4 +378,4 @@ def test_a_deep_body_is_refused_by_its_unknown_field(opening: bytes, closing: by
     deep = b'{"note": ' + opening * levels + b"1" + closing * levels + b", "
     with pytest.raises(BadBody) as raised:
         decode(CheckoutSubmitted, SUBMITTED.replace(b"{", deep, 1))
-    assert {problem.code for problem in raised.value.problems} <= {"extra_forbidden", "json_invalid"}
+    assert {problem.code for problem in raised.value.problems} <= {"unknown_field", "not_json"}

@@ -18,7 +18,7 @@ from shared.contracts import published
 from shared.core import Command, Message
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("services", "shared", "deploy", "docs", "tests")
+FOLDERS = ("services", "shared", "deploy", "docs", "examples", "tests")
 KINDS = frozenset({".py", ".md", ".txt", ".html", ".yaml", ".toml"})
 UNREAD = ("docs/schemas/", "tests/contracts/baseline/", "tests/contracts/golden/", "tests/unit/test_style.py")
 """Generated, frozen, or the list of banned words itself."""
@@ -38,7 +38,7 @@ BANNED = {
     r"mend(s|ed|ing)?": "fix",
     r"patience": "timeout",
     r"chance": "rng, probability, randomness",
-    r"promises?": "invariant, guarantee",
+    r"(?<!new )promises?": "invariant, guarantee",
     r"heard": "reported, apply_report, received",
     r"(?<!in )(?<!no )doubt(s|ed|ful|fully)?": "in doubt, in_doubt, unknown outcome",
     r"(what|whatever) (has |had |will )?(became|become|becomes|come|comes|came) of": "the outcome of",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.checkout.domain.card_verification import end_unverified
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, SubmissionOverdue, orders
 from services.checkout.domain.reminders import cancel_reminders
@@ -29,8 +30,10 @@ COMPLETING = "Staff complete it by hand, once the open payment is cancelled."
 def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
     if order.completion is None and order.deadline and order.deadline > context.at:
         return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
+    if order.status is OrderStatus.RECEIVED:
+        return end_unverified(order, context)
     change = OrderChange(order, context)
-    if order.status is not OrderStatus.PENDING_PAYMENT:
+    if order.status is not OrderStatus.PENDING_PAYMENT and order.completion is None:
         change.note("order.payment_overdue", "The time to pay is over.")
         return change.without_effect()
     if order.charge is ChargeState.NONE:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
+from services.checkout.domain.card_check import NONE, CardCheck
 from services.checkout.domain.order_records import Asked, BillingDetails, Completion, Opened, Refund
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.providers import DEFAULT
@@ -235,14 +236,20 @@ class Order:
     """When the customer is reminded to pay, from the submission or the first declined payment on."""
     reminded: int = 0
     """How many of these times have come."""
+    verification: str = NONE
+    """How its card is verified before it is accepted: `none`, `amount` or `setup`."""
+    verification_amount: int = 0
+    card_check: CardCheck = CardCheck.NONE
+    verifications: int = 0
+    """How many verifications were requested."""
+    payable_since: datetime | None = None
+    """Of an accepted order: when the customer was first asked to pay it."""
     completion: Completion | None = None
-    """Waits for the end of what is open at the provider."""
     elsewhere: PaidElsewhere | None = None
-    """How it was paid, as staff say, without a provider."""
+    """How it was paid, as staff say, without a provider; or it was given for nothing."""
     given: bool = False
-    """It was not paid: staff gave it for nothing."""
     restored: tuple[Refund, ...] = ()
-    """Refunds that were made and are not counted any more: staff restored the order."""
+    """Made, and not counted any more."""
     other_amount: int = 0
     """What was captured while it waited for another amount: it pays nothing, and nothing more is charged."""
     opened: Opened | None = None
@@ -250,6 +257,11 @@ class Order:
     notes: int = 0
     messages: int = 0
     asked: Asked | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        """Its card is verified and kept, or need not be."""
+        return self.verification == NONE or self.card_check is CardCheck.VERIFIED
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]
@@ -295,7 +307,8 @@ class Order:
     def is_closing(self) -> bool:
         """Payments is asked how the open charge ends. An older build does not know `closing`: it leaves it where the
         charge has ended, or the order has gone on."""
-        open_charge = self.status is OrderStatus.PENDING_PAYMENT and self.charge is not ChargeState.NONE
+        may_be_open = self.status is OrderStatus.PENDING_PAYMENT or self.completion is not None
+        open_charge = may_be_open and self.charge is not ChargeState.NONE
         return bool(self.closing) and open_charge
 
     def is_overdue(self, at: datetime) -> bool:

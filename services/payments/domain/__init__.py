@@ -2,6 +2,7 @@
 
 from services.payments.domain import (
     by_hand,
+    card_verification,
     charge,
     charge_result,
     elsewhere,
@@ -18,6 +19,7 @@ from services.payments.domain.payment import payments
 __all__ = [
     "CORES",
     "by_hand",
+    "card_verification",
     "charge",
     "charge_result",
     "elsewhere",

@@ -6,18 +6,36 @@ charges.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.payments.domain.capabilities import DEFAULT, capabilities
+from services.payments.domain.card_verification import cancel_verification
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import CancelCharge, ChargeCard
-from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
+from services.payments.domain.payment import (
+    AttemptStatus,
+    ChargeAttempt,
+    Payment,
+    Share,
+    ended_unrequested,
+    payments,
+)
 from services.payments.domain.refund import refund_rest
+from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentRequested
 from shared.contracts.payments import PaymentCancelled, PaymentUnresolved
+from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
+
+CLOSED_AS: Mapping[type, str] = {OrderCancelled: "cancelled", OrderExpired: "expired", OrderDeclined: "declined"}
+SOLD_OUT = "sold_out"
+"""Of an `order.cancelled`: why."""
 
 
 @payments.begins(OrderPaymentRequested)
 def payment_requested(payment: Payment | None, request: OrderPaymentRequested, context: Context) -> Decision[Payment]:
+    if payment and payment.ended_unrequested:
+        return Decision(payment, events=[PaymentCancelled(attempt=request.attempt)])
     known = payment or Payment(
         number=request.number,
         store=request.store,
@@ -41,16 +59,31 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     return change.decision()
 
 
-@payments.on(OrderCancelled, OrderExpired)
-def order_closed(payment: Payment, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
-    """Without a payment nothing was requested, and the order's topic brings no request after this."""
+@payments.begins(OrderCancelled, OrderExpired, OrderDeclined)
+def order_closed(
+    payment: Payment | None, closed: OrderCancelled | OrderExpired | OrderDeclined, context: Context
+) -> Decision[Payment]:
+    """Without a payment nothing was requested. After a restore of checkout's database the request can come behind this:
+    then the row says that the order has ended."""
+    closed_as = CLOSED_AS[type(closed)]
+    if payment is None:
+        return Decision(ended_unrequested(context.store, closed_as) if _may_be_requested(closed) else None)
     if payment.closed_as:
         return Decision(payment)
     change = PaymentChange(payment, context)
-    change.set(closed_as="expired" if isinstance(closed, OrderExpired) else "cancelled")
+    change.set(closed_as=closed_as)
+    for verification in payment.verifications:
+        cancel_verification(change, verification)
     refund_rest(change)
     advance(change)
     return change.decision()
+
+
+def _may_be_requested(closed: OrderCancelled | OrderExpired | OrderDeclined) -> bool:
+    """Later, though the order has ended: not where it was never placed, or where nothing could be reserved."""
+    if isinstance(closed, OrderExpired):
+        return closed.was is not OrderStatus.CREATED
+    return isinstance(closed, OrderDeclined) or closed.code != SOLD_OUT
 
 
 def _latest(payment: Payment) -> int:
@@ -59,6 +92,7 @@ def _latest(payment: Payment) -> int:
 
 
 def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
+    kept = payment.kept_card if request.kept_card else None
     return ChargeCard(
         provider=request.provider or DEFAULT,
         order=context.key,
@@ -68,7 +102,8 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
         amount=request.amount,
         currency=request.currency,
         return_url=request.return_url,
-        payment_method=request.payment_method or "",
+        payment_method=(kept.payment_method if kept else request.payment_method) or "",
+        customer=kept.customer if kept else "",
         token=request.token or "",
         method=request.method or "",
         descriptor=request.statement_descriptor or "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from services.payments.domain.capabilities import MANUAL
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
-from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, ended_unrequested, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
 from shared.contracts.order_work import OrderPaidElsewhere
 from shared.core import Context, Decision
@@ -53,9 +53,9 @@ def _recorded(fact: OrderPaidElsewhere, context: Context) -> ChargeAttempt:
 
 
 def _given(payment: Payment | None, context: Context) -> Decision[Payment]:
-    """Without a payment nothing was requested, and nothing will be."""
+    """Without a payment nothing was requested, and what is requested later, after a restore, is not charged."""
     if payment is None:
-        return Decision(None)
+        return Decision(ended_unrequested(context.store, "given"))
     change = PaymentChange(payment, context)
     change.set(closed_as="given")
     refund_rest(change)

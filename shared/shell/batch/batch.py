@@ -212,7 +212,7 @@ class Batch:
         if isinstance(answer, Refused):
             if not isinstance(message, Command):
                 raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
-            self._check_first_answer(item, answer)
+            self._check_first_answer(item, seed, answer)
             self._refuse(item, seed, answer)
         else:
             self._accept(item, seed, answer)
@@ -236,14 +236,13 @@ class Batch:
         self.result.decided.append((inbound, "handled"))
         self._reply(inbound, inbound.id)
 
-    def _check_first_answer(self, item: _Work, refused: Refused) -> None:
+    def _check_first_answer(self, item: _Work, seed: UUID, refused: Refused) -> None:
         """After a restore: raises where a command that may begin its row had an effect the first time, and is refused
         now with rows that it reads, which staff can set right. What needs it (the payment of an order) waits behind it.
         A later command of the row may lack what would wait behind itself: it is refused."""
         if item.reads and item.handling and item.handling.begins:
-            before = [
-                it for it in self._effects.caused_before(item.inbound) if it != self.registry.service.refusal.type
-            ]
+            caused = self._effects.caused_before(item.inbound, seed)
+            before = [it for it in caused if it != self.registry.service.refusal.type]
             if before:
                 raise DecidedOtherwise(before, refused)
 

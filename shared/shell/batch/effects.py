@@ -87,15 +87,15 @@ class Effects:
         if not self.own_log.is_open:
             return None
         refusal = self.registry.service.refusal.type
-        if self.caused_before(inbound) != [refusal]:
+        if self.caused_before(inbound, seed) != [refusal]:
             return None
         return self.own_log.said_already(inbound.key, effect_id(seed, f"{refusal} {inbound.key}", 1))
 
-    def caused_before(self, inbound: Inbound) -> list[str]:
+    def caused_before(self, inbound: Inbound, seed: UUID) -> list[str]:
         """While it catches up: the types of what the message brought about the first time."""
         if not self.own_log.is_open:
             return []
-        return self.own_log.caused(inbound.key, (inbound.id, inbound.identity))
+        return self.own_log.caused(inbound.key, (inbound.id, inbound.identity), seed)
 
     def keep(self, cause: Cause, copy: Copy) -> None:
         """Copy what was accepted over HTTP to its topic. This service reads it there as known; if its database is

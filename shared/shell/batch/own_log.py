@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
 
+from shared.core import effect_id
+
 _TABLE = """
     create table facts (key text, kind text, digest blob, id blob, number integer, late integer, used_by blob,
         body blob, cause text);
@@ -27,7 +29,7 @@ _FIND = """
 """
 _OTHERS = "select exists (select 1 from facts where key = :key and kind = :kind and late and used_by is null)"
 _TOLD = "select body from facts where key = :key and kind = :kind and late order by number"
-_CAUSED = "select distinct kind from facts where key = ? and cause in (?, ?) order by kind"
+_CAUSED = "select kind, id from facts where key = ? and cause in (?, ?) order by kind"
 _OF_EFFECT = "select rowid, number from facts where key = ? and id = ?"
 _VARIES = re.compile(rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"|(?<=/)[A-Za-z0-9_.=-]{40,}(?=")')
 """Times of deciding, and the signed tokens of links, which have one in them."""
@@ -107,12 +109,14 @@ class OwnLog:
         assert self._facts is not None
         return [row[0] for row in self._facts.execute(_TOLD, {"key": key, "kind": kind})]
 
-    def caused(self, key: str, ids: tuple[UUID, UUID]) -> list[str]:
+    def caused(self, key: str, ids: tuple[UUID, UUID], seed: UUID) -> list[str]:
         """The types of what a message brought about when it was decided before. `ids`: its own, and that in the inbox,
-        which is the own one of a command over HTTP whose copy is read."""
+        which is the own one of a command over HTTP whose copy is read. `seed`: what the ids of its effects derive from,
+        unlike those of a message of another source with the same id."""
         assert self._facts is not None
         found = self._facts.execute(_CAUSED, (key, *map(str, ids))).fetchall()
-        return [kind.partition("/")[0] for (kind,) in found]
+        caused = [(kind.partition("/")[0], UUID(bytes=id)) for kind, id in found]
+        return list(dict.fromkeys(type for type, id in caused if _is_effect(id, seed, f"{type} {key}", len(caused))))
 
     def said_already(self, key: str, effect: UUID) -> int | None:
         """The number of the fact with this id, which then stands for this effect; None where there is none."""
@@ -132,6 +136,10 @@ class OwnLog:
         if self._facts is not None:
             self._facts.close()
             self._facts = None
+
+
+def _is_effect(id: UUID, seed: UUID, name: str, most: int) -> bool:
+    return any(id == effect_id(seed, name, index) for index in range(1, most + 1))
 
 
 def _digest(body: bytes) -> bytes:

@@ -12,7 +12,8 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints, ValidationError
 
-from shared.contracts.envelope import BadBody, decode, has_nul, problems_of
+from shared.contracts.envelope import BadBody, decode, has_nul
+from shared.contracts.problems import problems_of
 from shared.contracts.values import Moment
 from shared.core import Command, Problem
 from shared.shell.http.declaration import Declaration, Header, Query, declared_in

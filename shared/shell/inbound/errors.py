@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from shared.contracts.envelope import problems_of
+from shared.contracts.problems import problems_of
 
 LONGEST = 2000
 _LIBRARIES = ("aiosmtplib", "asyncpg", "httpx", "pydantic", "pydantic_core", "sqlalchemy", "stripe")

@@ -7,7 +7,18 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, completion, deliveries, games, money, monitor, numbers, unknowns
+from tests.simulation.mutants import (
+    builds,
+    completion,
+    deliveries,
+    files,
+    games,
+    money,
+    monitor,
+    numbers,
+    requests,
+    unknowns,
+)
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
 __all__ = [
@@ -17,11 +28,13 @@ __all__ = [
     "builds",
     "completion",
     "deliveries",
+    "files",
     "games",
     "hunt",
     "money",
     "monitor",
     "numbers",
+    "requests",
     "unknowns",
 ]
 

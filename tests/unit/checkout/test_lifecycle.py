@@ -95,7 +95,7 @@ def test_statuses_to_which_no_handler_leads_are_marked() -> None:
 
 def test_what_is_not_known_yet_is_skipped_or_refused() -> None:
     assert not LATER.keys() & {kind.type for kind in published()}, "it is known now: give it a row"
-    assert {cell.kind for cell in later().values()} == {Kind.SKIPPED, Kind.REFUSED}
+    assert {cell.kind for cell in later().values()} <= {Kind.SKIPPED, Kind.REFUSED}
 
 
 def test_the_page_names_every_message_and_every_status() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from deploy.cli.order_page import lines
 
@@ -19,14 +22,14 @@ def refund(**more: Any) -> dict[str, Any]:
     return plain | more
 
 
-def page(display_status: str | None = None, **payment: Any) -> str:
-    order = {
+def page(display_status: str | None = None, order: Mapping[str, Any] | None = None, **payment: Any) -> str:
+    plain_order = {
         "display_status": display_status,
         **{"key": "o-1", "number": "ORD-1", "store": "maple", "status": "completed", "currency": "EUR", "items": []},
         **{"payment_status": "paid", "fulfilment_status": "delivered", "created_at": AT, "timeline": []},
     }
     plain: dict[str, Any] = {"currency": "EUR", "attempts": [attempt(1)], "refunds": []}
-    return "\n".join(lines(order | {"payment": plain | payment}))
+    return "\n".join(lines(plain_order | dict(order or {}) | {"payment": plain | payment}))
 
 
 def test_nothing_is_said_of_what_is_not_owed() -> None:
@@ -146,3 +149,21 @@ def test_parcels_attachments_and_returns_are_shown_with_their_item() -> None:
     assert "attached: A map." in shown
     assert "attached: Ada.pdf · .orders/o-1/a1" in shown
     assert "returned: 1" in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "refunded", "said"),
+    [
+        ("pending", 0, "to pay 57.12 EUR"),
+        ("failed", 0, "to pay 57.12 EUR"),
+        ("paid", 0, "paid 57.12 EUR"),
+        ("partially_refunded", 100, "paid 57.12 EUR, refunded 1.00 EUR"),
+    ],
+)
+def test_what_is_to_pay_is_not_called_paid(status: str, refunded: int, said: str) -> None:
+    customer = {"name": "Ada Lovelace", "email": "ada@customers.example"}
+    shown = page(
+        order={"customer": customer, "total": 5712, "tax": 912, "purchased": 5712, "refunded": refunded}
+        | {"payment_status": status}
+    )
+    assert shown.splitlines()[3].endswith(f"(tax 9.12 EUR), {said}")

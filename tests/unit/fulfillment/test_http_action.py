@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.kinds.http_action import HTTP_ACTION, CallHttpAction, RevokeHttpAction
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.envelope import encode, problems_of
+from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import (
     ConfigureProduct,
     ItemDelivered,
@@ -23,6 +23,7 @@ from shared.contracts.fulfillment import (
 )
 from shared.contracts.http_action import HttpAction
 from shared.contracts.http_request import HttpRequest
+from shared.contracts.problems import problems_of
 from shared.contracts.values import Instructions
 from tests.unit.fulfillment.examples import PAID, Shop, line, placed, refund
 from tests.unit.fulfillment.test_settlement import published, settle

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.payments.domain.ledger import AttemptRecord
 from services.payments.domain.operations import (
     CancelCharge,
@@ -13,7 +15,7 @@ from services.payments.domain.operations import (
 )
 from services.payments.domain.payment import AttemptStatus, Payment
 from services.payments.storage import payment_columns
-from shared.contracts.checkout import OrderCancelled, OrderExpired
+from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentClosing
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
@@ -22,6 +24,7 @@ from shared.contracts.payments import (
     PaymentRefunded,
     PaymentSurplusRefunded,
     PaymentUnresolved,
+    RefundPayment,
 )
 from shared.contracts.values import OrderStatus, PaymentStatus
 from shared.core.scenario import START
@@ -194,9 +197,38 @@ def test_a_cancellation_refunds_what_was_captured() -> None:
     assert payment.refund().amount == 5000
 
 
-def test_events_about_unknown_orders_are_ignored() -> None:
-    payment = PaymentScenario(OrderCancelled(), reported("succeeded"))
+def test_reports_about_unknown_orders_are_ignored() -> None:
+    payment = PaymentScenario(reported("succeeded"))
     assert (payment.row(Payment), payment.all.entries) == (None, [])
+
+
+@pytest.mark.parametrize("end", [OrderCancelled(), OrderExpired(was=OrderStatus.PENDING_PAYMENT)])
+def test_an_order_that_ended_before_its_payment_was_requested_is_never_charged(
+    end: OrderCancelled | OrderExpired,
+) -> None:
+    """After a restore of checkout's database the request can come behind the end."""
+    payment = PaymentScenario(end)
+    assert (payment.all.published, payment.all.requested, payment.timers) == ([], [], [])
+
+    payment.hear(requested())
+    assert payment.published == [PaymentCancelled(attempt=1)]
+    assert (payment.requested, payment.timers) == ([], [])
+    assert payment.hear(requested(2)).published == [PaymentCancelled(attempt=2)]
+    assert payment.hear(end).published == []
+
+
+def test_an_order_that_ended_before_its_payment_was_requested_has_nothing_to_refund_or_settle() -> None:
+    payment = PaymentScenario(OrderCancelled(), requested())
+
+    assert payment.refuses(RefundPayment()).code == "not_paid"
+    assert payment.hear(OrderPaymentClosing(attempt=1)).published == [PaymentCancelled(attempt=1)]
+
+
+@pytest.mark.parametrize("end", [OrderExpired(was=OrderStatus.CREATED), OrderCancelled(code="sold_out")])
+def test_nothing_is_kept_of_an_order_that_was_never_placed_or_sold_out(end: OrderCancelled | OrderExpired) -> None:
+    """Most checkouts are abandoned, and a sale can turn many away: neither is charged by any order of reading."""
+    payment = PaymentScenario(end)
+    assert payment.row(Payment) is None
 
 
 def test_an_attempt_for_a_closed_order_is_cancelled_not_charged() -> None:

@@ -120,8 +120,28 @@ class TestHadAnEffect:
         done = await again(harness, log, harness.message("t-1", Count(what="buy", seen=("a",))))
         assert (done.refused, harness.parked()) == (1, [])
 
+    async def test_what_a_message_of_another_source_with_its_id_brought_about_is_not_its_own(
+        self, harness: Harness
+    ) -> None:
+        """Ids are unique within a source only."""
+        harness.when("buy", needs_total)
+        real = harness.message("t-1", Count())
+        other = replace(real, message=Count(what="buy", seen=("a",)), claim=identity_of("another-shop", real.id))
+        log = caught_up(told(harness, real, Counted(count=1), 1))
+        done = await again(harness, log, other)
+        assert (done.refused, harness.parked()) == (1, [])
+
 
 class TestWasRefused:
+    async def test_it_stays_refused_though_another_source_used_its_id_for_what_had_an_effect(
+        self, harness: Harness
+    ) -> None:
+        real = harness.message("t-1", Count())
+        other = replace(real, message=Count(what="buy"), claim=identity_of("another-shop", real.id))
+        log = caught_up(told(harness, real, Counted(count=1), 1), told(harness, other, refusal(other), 2))
+        done = await again(harness, log, other)
+        assert (done.refused, done.handled, harness.sent()) == (1, 0, [])
+
     async def test_it_stays_refused_though_it_would_be_accepted_now(self, harness: Harness) -> None:
         message = harness.message("t-1", Count())
         log = caught_up(told(harness, message, refusal(message), 4))

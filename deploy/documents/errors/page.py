@@ -1,0 +1,53 @@
+"""The page of all codes with which something is refused (`docs/errors.md`)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.documents.errors.found import FoundCode, found_codes
+
+ADVICE = Path(__file__).parent / "advice.toml"
+HEAD = """# Codes of refusals and problems
+
+Written by `python -m deploy.documents` from the code, with [what to do](../deploy/documents/errors/advice.toml).
+
+A command that cannot be obeyed changes nothing, and is answered: over Kafka with the service's refusal
+(`checkout.refused`, `payments.refused`, `fulfillment.refused`, `notifications.refused`), over HTTP with status 409
+and `application/problem+json`. Both have a `code`, a `text` for people (`title` over HTTP), and `problems`, which
+list everything that is wrong: each with its `field`, a `code` and a `text`. A code's meaning stays; texts may change.
+New codes may come: treat one that you do not know as a refusal whose text says why.
+
+Whether to try again: on `busy`, `too_many_requests`, `too_many_streams`, `request_timeout`, `files_away`,
+`unavailable` and `not_reserved`, the same request under the same id or `Idempotency-Key`. On everything else, a
+corrected one under a new id.
+
+Why a card was declined is no refusal: [payments](../services/payments/README.md) lists the reasons. Why an item is
+not delivered is in [delivery.md](delivery.md).
+
+| code | from | is | means | what to do |
+|---|---|---|---|---|
+"""
+KINDS = {"Refused": "refusal", "Problem": "problem", "item_problem": "problem", "_at_most": "problem"}
+
+
+def advice() -> Mapping[str, tuple[str, str]]:
+    """By code: what it means, and what to do."""
+    return {code: (means, do) for code, (means, do) in tomllib.loads(ADVICE.read_text(encoding="utf-8")).items()}
+
+
+def page() -> str:
+    """Raises ValueError for codes without advice, and for advice without a code."""
+    found, known = found_codes(), advice()
+    if missing := found.keys() - known.keys():
+        raise ValueError(f"{ADVICE.name} lacks {', '.join(sorted(missing))}")
+    if left := known.keys() - found.keys():
+        raise ValueError(f"{ADVICE.name} has codes that are not used: {', '.join(sorted(left))}")
+    return HEAD + "".join(_row(found[code], *known[code]) for code in found)
+
+
+def _row(found: FoundCode, means: str, do: str) -> str:
+    where = "all" if "shared" in found.where else ", ".join(sorted(found.where))
+    kinds = sorted({KINDS.get(kind, "HTTP") for kind in found.kinds})
+    return f"| `{found.code}` | {where} | {', '.join(kinds)} | {means} | {do} |\n"
