@@ -24,6 +24,7 @@ from shared.contracts import (
     fulfillment,
     notifications,
     order_work,
+    pay_page,
     payments,
     stock,
     store_settings,
@@ -71,6 +72,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         card_verification.PaymentVerified,
         card_verification.PaymentVerificationActionRequired,
         card_verification.PaymentVerificationDeclined,
+        pay_page.PaymentRetryRequested,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,

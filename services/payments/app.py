@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,11 +31,27 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import approval, card_verification, checkout, order_work, payments
+from shared.contracts import approval, card_verification, checkout, order_work, pay_page, payments
+from shared.core import Message
+from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
+
+
+ORDER_EVENTS: Collection[type[Message]] = (
+    checkout.OrderPaymentRequested,
+    checkout.OrderPaymentClosing,
+    checkout.OrderPaymentActionRequired,
+    checkout.OrderPaymentDeclined,
+    checkout.OrderPaymentReminder,
+    checkout.OrderCancelled,
+    order_work.OrderPaidElsewhere,
+    checkout.OrderExpired,
+    approval.OrderDeclined,
+    approval.OrderVerificationRequested,
+)
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -46,17 +62,14 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [payments.RefundPayment, payments.RecordPayment, payments.SettlePayment],
-            payments.CALLBACKS: [payments.PaymentReported],
-            checkout.ORDERS: [
-                checkout.OrderPaymentRequested,
-                checkout.OrderPaymentClosing,
-                checkout.OrderCancelled,
-                order_work.OrderPaidElsewhere,
-                checkout.OrderExpired,
-                approval.OrderDeclined,
-                approval.OrderVerificationRequested,
+            payments.COMMANDS: [
+                payments.RefundPayment,
+                payments.RecordPayment,
+                payments.SettlePayment,
+                pay_page.RetryPayment,
             ],
+            payments.CALLBACKS: [payments.PaymentReported],
+            checkout.ORDERS: ORDER_EVENTS,
         },
         emits={
             payments.EVENTS: [
@@ -75,6 +88,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 card_verification.PaymentVerified,
                 card_verification.PaymentVerificationActionRequired,
                 card_verification.PaymentVerificationDeclined,
+                pay_page.PaymentRetryRequested,
             ],
             payments.CALLBACKS: [payments.PaymentReported],
             payments.STATUS: [payments.PaymentStatusRecord],
@@ -90,7 +104,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
         status_records={Payment: last_record},
-        routes=routes(providers),
+        routes=routes(providers, PayLinks.of(settings.pay_page)),
         upkeep=[partial(refresh_owed, engine)],
         resources=[gateway.close for gateway in gateways.values()],
     )

@@ -6,6 +6,7 @@ from shared.contracts import (  # noqa: F401
     fulfillment,
     notifications,
     order_work,
+    pay_page,
     payments,
     stock,
     store_settings,

@@ -8,6 +8,7 @@ import pytest
 
 from services.payments.domain.ledger import PAID_ELSEWHERE, PROVIDER_BALANCE
 from services.payments.domain.operations import CancelCharge, RefundCharge
+from services.payments.domain.pay_page import Situation, situation
 from services.payments.domain.payment import AttemptStatus
 from shared.contracts.checkout import OrderCancelled, OrderPaymentClosing
 from shared.contracts.order_work import OrderPaidElsewhere
@@ -127,3 +128,9 @@ def test_its_refund_is_made_by_hand() -> None:
     payment = PaymentScenario(elsewhere(1)).hear(RefundPayment(amount=1000))
     assert payment.types() == [PaymentRefundNeeded]
     assert payment.state.attempts[0].status is AttemptStatus.CAPTURED
+
+
+def test_the_pay_page_of_such_an_order_says_that_nothing_is_to_pay() -> None:
+    for fact in (elsewhere(), GIVEN):
+        payment = PaymentScenario(requested()).decline().hear(fact)
+        assert situation(payment.state, payment.at) is Situation.PAID
