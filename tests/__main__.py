@@ -1,5 +1,5 @@
-"""All tests, as `make test` runs them: two halves of about equal length at once, since most tests with servers wait more
-than they compute. `pytest` alone runs all one after the other."""
+"""All tests, as `make test` runs them: two halves of about equal length at once, since most tests with servers wait
+more than they compute. `pytest` alone runs all one after the other."""
 
 from __future__ import annotations
 

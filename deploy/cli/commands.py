@@ -138,6 +138,8 @@ ORDERS = (
         "Record a payment by bank transfer, in cash or otherwise.",
     ),
     Command("refund", "refund:refund", "Refund an order: in full, an amount, or single items."),
+    Command("accept", "order_changes:accept", "Accept an order that waits for approval; charge it."),
+    Command("decline", "order_changes:decline", "Decline an order that waits; nothing is charged."),
     Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),

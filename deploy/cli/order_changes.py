@@ -41,6 +41,33 @@ async def cancel(
 
 
 @on_event_loop
+async def accept(
+    number: Number,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")] = "",
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accept an order that waits for approval; charge it."""
+    command = OrderCommand("checkout", "accept", number, "the order was accepted", idempotency_key)
+    await submit(command, {"reason": reason}, data, as_json)
+
+
+@on_event_loop
+async def decline(
+    number: Number,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")] = "",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What the customer is told.")] = "",
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decline an order that waits; nothing is charged."""
+    command = OrderCommand("checkout", "decline", number, "the order was declined", idempotency_key)
+    await submit(command, {"reason": reason, "note": note}, data, as_json)
+
+
+@on_event_loop
 async def complete(
     number: Number,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the order's timeline.")] = "",

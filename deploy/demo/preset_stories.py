@@ -17,6 +17,8 @@ from deploy.demo.shop import GOOD_CARD, NeverHappened, Order, Shop
 from deploy.demo.stories import DECLINED_CARD
 from shared.core.money import exponent
 
+FAILS_LATER = "pm_card_chargeCustomerFail"
+"""It can be set up, but not charged."""
 TIMEOUT = 60.0
 """Seconds for one step."""
 WHY = "As the story has it."
@@ -70,7 +72,7 @@ class Teller:
 
 
 async def _buys(teller: Teller, card: str) -> None:
-    await teller.buys({"": GOOD_CARD, "declined": DECLINED_CARD}[card])
+    await teller.buys({"": GOOD_CARD, "declined": DECLINED_CARD, "kept": FAILS_LATER}[card])
 
 
 async def _pays(teller: Teller, again: str) -> None:
@@ -135,6 +137,26 @@ async def _cancel(teller: Teller, _: str) -> None:
     await teller.staff("checkout", "cancel", reason=WHY)
 
 
+async def _accept(teller: Teller, _: str) -> None:
+    await teller.staff("checkout", "accept", reason=WHY)
+
+
+async def _decline(teller: Teller, _: str) -> None:
+    await teller.staff("checkout", "decline", reason=WHY, note="We are fully booked.")
+
+
+async def _deliver(teller: Teller, _: str) -> None:
+    await teller.staff("fulfillment", "mark-delivered", reason=WHY)
+
+
+async def _waits(teller: Teller, for_a_card: str) -> None:
+    await teller.order.shows(lambda it: bool(it.latest.get("pay_url")), "that a card is needed", within=TIMEOUT)
+
+
+async def _gives(teller: Teller, up: str) -> None:
+    await teller.order.is_given_up()
+
+
 STEPS: Mapping[str, Callable[[Teller, str], Awaitable[None]]] = {
     "buys": _buys,
     "pays": _pays,
@@ -151,6 +173,11 @@ STEPS: Mapping[str, Callable[[Teller, str], Awaitable[None]]] = {
     "release": _release,
     "complete": _complete,
     "cancel": _cancel,
+    "accept": _accept,
+    "decline": _decline,
+    "deliver": _deliver,
+    "gives": _gives,
+    "waits": _waits,
 }
 """By the first word of a step; the rest is what it is about."""
 

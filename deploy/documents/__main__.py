@@ -1,8 +1,9 @@
 """`python -m deploy.documents [--check]` writes what is generated from the contracts and the services' declarations.
 
 JSON Schemas, the AsyncAPI document, an OpenAPI document per service, the matrix of statuses and messages and the
-catalogue of codes go into `docs/`, a table of messages into each service's README. With `--check` nothing is written,
-and an outdated file is an error.
+catalogue of codes go into `docs/`, a table of messages into each service's README, and the texts of code and templates
+into each catalogue of `shared/languages/`. With `--check` nothing is written, and an outdated file is an error, as is a
+text that is not translated.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.documents.asyncapi import document, file_name, json_schema
+from deploy.documents.catalogues import catalogues, unfinished
 from deploy.documents.errors import page as errors
 from deploy.documents.lifecycle.page import page
 from deploy.documents.openapi import openapi
@@ -32,7 +34,7 @@ def documents() -> dict[str, str]:
     tables = {file: with_table((PROJECT / file).read_text(encoding="utf-8"), name) for name, file in files.items()}
     apis = {f"docs/openapi/{name}.json": _text(openapi(name)) for name in PROCESSES}
     pages = {"docs/asyncapi.json": _text(document()), "docs/lifecycle.md": page(), "docs/errors.md": errors.page()}
-    return schemas | pages | apis | tables
+    return schemas | pages | apis | tables | catalogues(PROJECT)
 
 
 def stale(project: Path) -> list[str]:
@@ -75,11 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.check:
         sys.stdout.write(f"Wrote {write(PROJECT)} files.\n")
+        sys.stdout.writelines(f"To translate: {text}\n" for text in unfinished(PROJECT))
         return 0
-    problems = stale(PROJECT)
-    for problem in problems:
-        sys.stderr.write(f"{problem}. Run: python -m deploy.documents\n")
-    return 1 if problems else 0
+    outdated, texts = stale(PROJECT), unfinished(PROJECT)
+    sys.stderr.writelines(f"{problem}. Run: python -m deploy.documents\n" for problem in outdated)
+    sys.stderr.writelines(f"{problem}. See docs/languages.md\n" for problem in texts)
+    return 1 if outdated or texts else 0
 
 
 if __name__ == "__main__":

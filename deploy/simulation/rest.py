@@ -55,7 +55,7 @@ def unrest(world: World) -> str:
 
 def at_rest(world: World) -> bool:
     """Nothing goes on, and no timer, operation or callback will ever come, but those that remind staff."""
-    if unrest(world) or world.stripe.callbacks or world.tasks:
+    if unrest(world) or world.stripe.callbacks or world.verifications.callbacks or world.tasks:
         return False
     outboxes = any(store.rows(OUTBOX) for store in world.stores.values())
     calls = any(system.waking for system in world.systems)

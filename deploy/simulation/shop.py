@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, O
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.outside import LOW_WATER
 from deploy.simulation.owed import owed
+from deploy.simulation.request import RequestStore
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.typed_codes import TypedCodes
@@ -74,6 +75,7 @@ class Shop:
         self._bank = world.rng_of("bank")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
         self._typed_codes = TypedCodes(world)
+        self.requests = RequestStore(world)
         self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
@@ -126,7 +128,7 @@ class Shop:
 
     async def open_store(self) -> None:
         rng, limits, publish = self.world.rng_of("store"), self.world.rng_of("limits"), self._command
-        mail = "staff@store.example"
+        mail, grace = "staff@store.example", rng.choice((timedelta(days=7), timedelta(minutes=10)))
         publish(
             ConfigureStore(
                 name="Store",
@@ -135,12 +137,14 @@ class Shop:
                 support_email=mail,
                 order_url="https://store.example/{order}",
                 currencies=(self._currency,),
-                grace=rng.choice((timedelta(days=7), timedelta(minutes=10))),
+                grace=grace,
                 payment_tries=limits.choice((2, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
             ),
             STORE,
         )
+        if self.requests.open:
+            publish(self.requests.settings(grace), STORE)
         for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
@@ -224,13 +228,22 @@ class Shop:
             tax=0,
             total=total,
             purchased=total,
-            payment=PaymentChoice(payment_method=rng.choice(CARDS)),
+            payment=PaymentChoice(payment_method=rng.choice(self._cards)),
             shipping=HOUSE,
             offer=OFFER if rng.random() < 0.3 else None,
         )
 
+    @property
+    def _cards(self) -> Sequence[str]:
+        return self.requests.cards if self.requests.open else CARDS
+
     async def _hesitate(self, key: str, rng: random.Random) -> None:
-        if rng.random() < 0.08:
+        if self.requests.open:
+            wait = self.requests.second_thought(rng)
+            if wait is not None:
+                await asyncio.sleep(wait)
+                self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
+        elif rng.random() < 0.08:
             await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0)))
             self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
 
@@ -242,25 +255,26 @@ class Shop:
             if status is None or status["status"] not in UNPAID:
                 return
             url = status.get("pay_url") or ""
-            if not url or status["status"] != "pending_payment":
+            if not url or status["status"] not in ("pending_payment", "received"):
                 continue
             tries -= 1
-            await asyncio.sleep(rng.random() * rng.choice((0.1, 1.0, 60.0)))
-            self._try_again(key, rng, at_bank="bank." in url)
+            waits = self.requests.waits if self.requests.open else (0.1, 1.0, 60.0)
+            await asyncio.sleep(rng.random() * rng.choice(waits))
+            self._try_again(key, rng, status["status"], at_bank="bank." in url)
             if rng.random() < 0.15:
                 return
 
-    def _try_again(self, key: str, rng: random.Random, *, at_bank: bool) -> None:
+    def _try_again(self, key: str, rng: random.Random, status: str, *, at_bank: bool) -> None:
         if at_bank and rng.random() < 0.8:
-            self.world.stripe.confirm(key, well=rng.random() < 0.7)
+            self.requests.confirm(key, status, well=rng.random() < 0.7)
         if not at_bank or rng.random() < 0.3:
-            self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=rng.choice(CARDS))), key, rng)
+            self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=rng.choice(self._cards))), key, rng)
 
     async def _changed(self, key: str) -> dict[str, Any] | None:
         """The next status record of the order; None when none comes for long."""
         before = self.world.statuses.get(key, {}).get("revision", -1)
         try:
-            async with asyncio.timeout(3600.0):
+            async with asyncio.timeout(8 * 86400.0 if self.requests.open else 3600.0):
                 await self.world.news(key, before)
         except TimeoutError:
             return None
@@ -326,9 +340,11 @@ class Shop:
         for attempt in range(4):
             await self._quiet()
             waiting = [key for key in self.keys if self._waits(key)]
-            if not waiting:
+            undecided = [key for key in self.keys if self.world.statuses.get(key, {}).get("status") == "received"]
+            if not waiting and not undecided:
                 return
-            self._add_codes(f"last-{attempt}", 2 * len(waiting))
+            await asyncio.gather(*map(self.requests.last_word, undecided))
+            self._add_codes(f"last-{attempt}", 2 * len(waiting) or 1)
             await asyncio.gather(*(self._see_to(key) for key in waiting))
 
     def last_look(self) -> bool:

@@ -198,14 +198,17 @@ class Stripe(Outside):
 
     def _charge(self, charge: ChargeCard) -> Outcome:
         status = CARDS.get(charge.payment_method, "succeeded")
+        if charge.customer and charge.payment_method in ("pm_3ds", "pm_away"):  # the customer is away
+            status = "failed"
         number = len(self.intents) + 1
         amount = to_stripe(charge.amount, charge.currency)
         intent = Intent(f"pi_{number}", charge.order, charge.store, charge.attempt, amount, charge.currency, status)
         if amount % intent.step:
             return ChargeCard.Failed("invalid_charge_amount", f"not a multiple of {intent.step}")
         self.intents[intent.id] = intent
+        intent.kept_card = bool(charge.customer)
         if status == "failed":
-            intent.code = "insufficient_funds"
+            intent.code = "authentication_required" if charge.customer else "insufficient_funds"
         if status == "processing":
             self._later(lambda: self._settle(intent, well=self.rng.random() < 0.7))
         self._tell_intent(intent)

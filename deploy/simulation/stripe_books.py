@@ -58,6 +58,8 @@ class Intent:
     """Stripe said that it was declined, and captured it later."""
     ends_late: bool = False
     """Its customer or Stripe is in no hurry: it waits for the end of the time to pay."""
+    kept_card: bool = False
+    """Made with a card that was kept, while the customer was away."""
 
     @property
     def step(self) -> int:

@@ -15,6 +15,7 @@ import orjson
 
 from deploy.simulation.access import DiscordServer, School
 from deploy.simulation.cabinet import Cabinet, Links
+from deploy.simulation.card_verifications import CardVerifications
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.game import GameConsole
@@ -42,6 +43,7 @@ from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.gateways.lost_messages import LostMessages
 from services.payments.domain import operations as paying
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.registry import SERVICES
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, encode, to_headers
@@ -126,6 +128,7 @@ class World:
     def _build_outside(self) -> None:
         profile, history = self.profile, self.history
         self.stripe = Stripe(profile, history, self.rng_of("stripe"), self._callback)
+        self.verifications = CardVerifications(profile, history, self.rng_of("verifications"), self._callback)
         self.platform = CoursePlatform(profile, history, self.rng_of("platform"))
         self.pools = CodePools(profile, history, self.rng_of("pools"))
         self.links = Links(profile, history, self.rng_of("links"))
@@ -138,7 +141,7 @@ class World:
         self.others = OtherSystem(profile, history, self.rng_of("others"))
         self.systems = (
             *(self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers),
-            *(self.console, self.others),
+            *(self.console, self.verifications),
             *(self.school, self.discord, self.others),
         )
         self._outside: dict[type[Operation], Gateway] = {
@@ -149,6 +152,7 @@ class World:
             paying.FindCharge: self.stripe,
             paying.FindFee: self.stripe,
             paying.FindRefund: self.stripe,
+            **dict.fromkeys((VerifyCard, ReleaseVerification, FindVerification, ForgetCard), self.verifications),
             fulfilling.GrantAccess: self.platform,
             fulfilling.RevokeAccess: self.platform,
             fulfilling.TakeCode: self.pools,

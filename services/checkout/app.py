@@ -16,6 +16,8 @@ from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
 from shared.contracts import (
+    approval,
+    card_verification,
     checkout,
     codes,
     delivery_work,
@@ -44,6 +46,8 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         stores.DefineProduct,
         checkout.CancelOrder,
         checkout.CompleteOrder,
+        approval.AcceptOrder,
+        approval.DeclineOrder,
     ),
     payments.EVENTS: (
         payments.PaymentCaptured,
@@ -59,6 +63,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentSurplusRefunded,
         payments.PaymentRefundFailed,
         payments.PaymentsRefused,
+        card_verification.PaymentVerified,
+        card_verification.PaymentVerificationActionRequired,
+        card_verification.PaymentVerificationDeclined,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,
@@ -114,6 +121,11 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderFailed,
         checkout.OrderRefunded,
         checkout.OrderRefundFailed,
+        approval.OrderVerificationRequested,
+        approval.OrderCardNeeded,
+        approval.OrderApprovalRequested,
+        approval.OrderAccepted,
+        approval.OrderDeclined,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.checkout.domain.card_check import NONE, CardCheck
 from services.checkout.domain.delivery import TO_COMPLETE
 from shared.contracts.values import OrderStatus as S
 from shared.shell.ports.attention import Attention
@@ -78,8 +79,26 @@ def _to_complete(row: Any) -> Attention:
     return Attention("order to complete", row.number, row.since, "Everything of it is delivered", command, routine=True)
 
 
+_TO_DECIDE = f"""
+    select number, changed_at as since from orders
+    where status = '{S.RECEIVED}' and data ->> 'reserved' = 'true'
+        and (coalesce(data ->> 'verification', '{NONE}') = '{NONE}' or data ->> 'card_check' = '{CardCheck.VERIFIED}')
+"""
+
+
+async def orders_to_decide(connection: AsyncConnection) -> list[Attention]:
+    """Staff accept or decline each: its stock is reserved, and its card verified where the store wants it."""
+    return await oldest(connection, _TO_DECIDE, _to_decide)
+
+
+def _to_decide(row: Any) -> Attention:
+    reason, command = "Waits to be accepted, or declined: `orderbus decline`", f"orderbus accept {row.number}"
+    return Attention("order to decide", row.number, row.since, reason, command, routine=True)
+
+
 ATTENTION = {
     "unfinished orders": troubled_orders,
     "refused refunds of returns": refused_returns,
     "orders to complete": orders_to_complete,
+    "orders to decide": orders_to_decide,
 }

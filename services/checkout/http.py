@@ -19,6 +19,7 @@ from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.status_record import status_record
 from services.checkout.store_routes import add_store_routes
+from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.store_settings import ChangeStore
 from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
@@ -41,6 +42,8 @@ COMMANDS = (
     ("PUT", "/stores/{store}/products/{product}", DefineProduct),
     ("POST", "/orders/{key}/cancel", CancelOrder),
     ("POST", "/orders/{key}/complete", CompleteOrder),
+    ("POST", "/orders/{key}/accept", AcceptOrder),
+    ("POST", "/orders/{key}/decline", DeclineOrder),
 )
 
 

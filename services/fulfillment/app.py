@@ -40,6 +40,7 @@ from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import storage
 from services.fulfillment.uploads import Uploads
 from shared.contracts import checkout, fulfillment, payments
+from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
 from shared.contracts.connections import ConfigureCarrier, ConfigureDiscord, ConfigureServer, TestServer
@@ -74,7 +75,7 @@ from shared.shell.service import Invariants, Recall, Service
 OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
 
 CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
-    checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
+    checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderDeclined, OrderRefunded],
     fulfillment.COMMANDS: [
         ConfigureProduct,
         ConfigureOffer,

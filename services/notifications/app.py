@@ -18,7 +18,7 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
-from shared.contracts import checkout, delivery_work, notifications
+from shared.contracts import approval, checkout, delivery_work, notifications
 from shared.core import Message, Ref
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Recall, Service
@@ -50,6 +50,12 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         consumes={
             checkout.ORDERS: [
                 checkout.OrderPlaced,
+                *(
+                    approval.OrderApprovalRequested,
+                    approval.OrderCardNeeded,
+                    approval.OrderAccepted,
+                    approval.OrderDeclined,
+                ),
                 checkout.OrderPaid,
                 checkout.OrderPaymentDeclined,
                 checkout.OrderPaymentActionRequired,

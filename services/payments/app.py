@@ -23,6 +23,7 @@ from services.payments.domain.operations import (
 from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.payments.ended import ForgettingEnded
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
@@ -31,9 +32,11 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import checkout, payments
+from shared.contracts import approval, card_verification, checkout, payments
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
+
+OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -51,6 +54,8 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 checkout.OrderPaymentClosing,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
+                approval.OrderDeclined,
+                approval.OrderVerificationRequested,
             ],
         },
         emits={
@@ -67,6 +72,9 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentRefunded,
                 payments.PaymentRefundFailed,
                 payments.PaymentSurplusRefunded,
+                card_verification.PaymentVerified,
+                card_verification.PaymentVerificationActionRequired,
+                card_verification.PaymentVerificationDeclined,
             ],
             payments.CALLBACKS: [payments.PaymentReported],
             payments.STATUS: [payments.PaymentStatusRecord],
@@ -75,7 +83,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         kept=as_message,
         storage=storage,
         gateways=dict.fromkeys(
-            (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund),
+            (*OPERATIONS, VerifyCard, ReleaseVerification, FindVerification, ForgetCard),
             GatewayByProvider(gateways),
         ),
         gauges=GAUGES,

@@ -99,6 +99,8 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     offer: Id | None = None
     held: Text | None = None
     """Why the store's rules hold it for verification: nothing is delivered until staff release it."""
+    to_approve: bool | None = None
+    """Staff accept or decline it before it is charged: `order.approval_requested` says when it is ready for that."""
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):
@@ -128,6 +130,8 @@ class OrderPaymentRequested(Event, type="order.payment_requested", topic=ORDERS)
     """Without one: `stripe`."""
     method: Short | None = None
     """`card`, …; without one: the provider's usual one."""
+    kept_card: bool | None = None
+    """Charge the card that was verified and kept (`order.verification_requested`), while the customer is away."""
 
 
 class OrderStrayCharge(Event, type="order.stray_charge", topic=ORDERS):
@@ -249,7 +253,8 @@ class OrderCancelled(Event, type="order.cancelled", topic=ORDERS):
 
     reason: Text = ""
     code: Short = "cancelled"
-    """`cancelled`, `abandoned` (by the customer, who then wrote the reason) or `sold_out`."""
+    """`cancelled`, `abandoned` (by the customer, who then wrote the reason), `sold_out` or `not_verified`
+    (the card)."""
     sold_out: tuple[Id, ...] = ()
     """The SKUs that were out of stock."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from shared.contracts.checkout import COMMANDS
@@ -29,6 +31,15 @@ class OrderSettings(Given):
     """Only signed-in customers can order."""
     abandon_after: Wait | None = None
     """How long a checkout stays open without being submitted (ISO 8601 duration)."""
+    approval: Literal["none", "staff"] | None = None
+    """Who accepts an order before it is charged."""
+    capture: Literal["submission", "approval"] | None = None
+    """When an order is charged."""
+    verification: Literal["none", "amount", "setup"] | None = None
+    """How the card of an order that waits for approval is verified: an amount is authorised and released at once, or
+    the card is set up. It is kept for one charge."""
+    verification_amount: dict[Line, Amount] | None = None
+    """By currency: what is authorised (minor units)."""
 
 
 class PaymentSettings(Given):
@@ -84,6 +95,9 @@ class WordSettings(Given):
 
     sender: Email | None = None
     """The From address of emails to customers."""
+    languages: tuple[Line, ...] | None = None
+    """Of emails and feeds, as BCP 47 tags (`de-AT`); the first is for customers with another one, and for staff. Not
+    set: all that there are, and English for others and staff."""
     time_zone: Line | None = None
     """Of times in emails and feeds: `Europe/Berlin`. Not set: UTC."""
     statuses: dict[Line, Line] | None = None

@@ -76,11 +76,11 @@ MAX_GREETED, MOST_NAMES = 40, 4
 
 
 def greeted(name: str) -> str:
-    """`Hello Ada Lovelace,`, or `Hello,` where the name is longer or other than a name is: it begins an email to an
-    address that its author chose."""
+    """The name as an email can begin with it. Empty where it is longer or other than a name is: it goes to an address
+    that its author chose."""
     names = name.split()
     plain = all(c.isalpha() or c in " .,'’-" or unicodedata.category(c).startswith("M") for c in name.strip())
     clean = " ".join(names)
     if not 1 <= len(names) <= MOST_NAMES or len(clean) > MAX_GREETED or not plain or without_links(clean) != clean:
-        return "Hello,"
-    return f"Hello {clean},"
+        return ""
+    return clean

@@ -263,6 +263,9 @@ class StoreCard(Value):
     """What the store calls a status: `Paid` for `processing`. Missing: as it is."""
     start_by_hand: bool | None = None
     """The delivery of a paid order waits until staff start it."""
+    languages: tuple[Short, ...] | None = None
+    """BCP 47 tags of the languages that customers are written to in (`de-AT`), the first of which is for all other
+    customers, and for staff. Missing: all that there are, and English for all others."""
 
 
 def order_page(order_url: str, order: str) -> str:

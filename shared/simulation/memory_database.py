@@ -66,6 +66,10 @@ class Database:
         self.positions: dict[UUID, int] = {}
         """In which order operations were requested."""
         self._serials: dict[str, int] = {}
+        self.transactions = 0
+        """How many have begun."""
+        self.in_progress: dict[DatabaseTransaction, int] = {}
+        """Their numbers."""
 
     def rows(self, table: str) -> dict[Hashable, Any]:
         """Committed rows by primary key, in the order of their insertion."""

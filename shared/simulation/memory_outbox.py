@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
 from shared.shell.ports.rows import NEWER, SHOWN_BYTES, OutboxRow, ParkedRow, UndeliverableRow
-from shared.shell.ports.store import MOST_PARKED, Reach
+from shared.shell.ports.store import MOST_PARKED, Reach, Running
 from shared.simulation.memory_database import OUTBOX, PARKED, UNDELIVERABLE, Database
 from shared.simulation.memory_transaction import MemoryTransaction
 
@@ -22,6 +22,8 @@ class MemoryOutbox(Database):
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[MemoryTransaction]:
         transaction = MemoryTransaction(self)
+        self.transactions += 1
+        self.in_progress[transaction] = self.transactions
         try:
             await self.pause("begin")
             yield transaction
@@ -29,6 +31,7 @@ class MemoryOutbox(Database):
             transaction.apply()
         finally:
             self.locks.release(transaction)
+            del self.in_progress[transaction]
         # A fault here is a commit whose answer was lost.
         await self.pause("committed")
 
@@ -46,6 +49,11 @@ class MemoryOutbox(Database):
     async def outbox_highest(self) -> int:
         await self.pause("outbox_highest")
         return max((row.id for row, _ in self.rows(OUTBOX).values()), default=0)
+
+    async def running(self) -> Running:
+        await self.pause("running")
+        self.transactions += 1
+        return Running(min(self.in_progress.values(), default=self.transactions), self.transactions)
 
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         async with self.begin() as tx:

@@ -338,6 +338,10 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("ORD-5", "completed", failed, now),
         ("ORD-8", "completed", '{"lines": [], "return_refused": "Too much."}', now),
         ("ORD-9", "processing", orjson.dumps({"lines": [], "message": TO_COMPLETE}).decode(), now - timedelta(hours=1)),
+        ("ORD-10", "received", '{"reserved": true, "verification": "amount", "card_check": "verified"}', now),
+        ("ORD-11", "received", '{"reserved": true, "verification": "amount", "card_check": "in_progress"}', now),
+        ("ORD-12", "received", '{"reserved": true, "verification": "none"}', now),
+        ("ORD-13", "received", '{"verification": "none"}', now),
     ):
         await execute(checkout, order, number=number, status=status, data=data, at=at)
     payment = """insert into payments (key, version, sequence, number, unresolved, data, changed_at) values
@@ -351,6 +355,8 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("failed delivery", "ORD-2", "orderbus retry ORD-2"),
         ("order to complete", "ORD-9", "orderbus complete ORD-9"),
         ("refused refund of a return", "ORD-8", "orderbus refund ORD-8"),
+        ("order to decide", "ORD-10", "orderbus accept ORD-10"),
+        ("order to decide", "ORD-12", "orderbus accept ORD-12"),
     ]
     assert sorted((e.what, e.command) for e in await found(payments, "payments")) == [
         ("unresolved payment", "orderbus settle payment ORD-6 captured|not_charged --reason TEXT"),

@@ -11,7 +11,9 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -132,3 +134,19 @@ async def test_a_random_history_leaves_the_same_rows_in_memory_and_in_postgresql
     ended = {step.answer for step in steps if isinstance(step.answer, str)}
     assert {"committed", "RolledBack"} <= ended
     assert ended & {"Conflict", "BatchRefused"}
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["memory", "postgresql"])
+async def test_a_transaction_is_in_progress_from_its_first_row_to_its_end(engine: AsyncEngine, memory: bool) -> None:
+    store: Store = MemoryStore() if memory else PostgresStore(engine)
+    at, before = datetime.now(UTC), await store.running()
+    assert before.oldest >= before.following, "nothing is in progress"
+
+    async with store.begin() as transaction:
+        await transaction.claim({uuid4(): 1}, (), at)
+        held = await store.running()
+        async with store.begin() as later:
+            await later.claim({uuid4(): 2}, (), at)
+        assert (await store.running()).oldest == held.oldest < held.following
+    after = await store.running()
+    assert after.oldest >= held.following

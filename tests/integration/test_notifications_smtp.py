@@ -113,7 +113,7 @@ async def test_an_email_arrives_in_text_and_html() -> None:
     (arrived,) = box.emails
     text, html = arrived.get_body(("plain",)), arrived.get_body(("html",))
     assert text and html and arrived.get_content_type() == "multipart/alternative"
-    assert "27.00 EUR" in text.get_content() and "<strong>" not in text.get_content()
+    assert "€27.00" in text.get_content() and "<strong>" not in text.get_content()
     assert "See your order" in html.get_content()
     assert arrived["From"] == "Northwind Books <orders@northwind.example>"
     assert (arrived["To"], arrived["Reply-To"]) == ("ada@example.com", "help@northwind.example")

@@ -21,8 +21,8 @@ def preset(request: pytest.FixtureRequest) -> Preset:
     return load_preset(request.param, "http://outside.example")
 
 
-def test_there_is_one_for_each_kind_of_store_that_works() -> None:
-    assert names() == ["checkout", "course", "game", "sku"]
+def test_there_is_one_for_each_kind_of_store() -> None:
+    assert names() == ["checkout", "course", "game", "request", "sku"]
 
 
 def test_its_settings_are_accepted(preset: Preset) -> None:

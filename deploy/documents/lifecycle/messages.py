@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from deploy.documents.lifecycle.situations import (
     ATLAS,
     MAPS,
+    NOT_VERIFIED,
     OPENED_CHECKOUT,
     Life,
     captured,
@@ -22,6 +23,8 @@ from deploy.documents.lifecycle.situations import (
 )
 from services.checkout.domain.order import Order, PaymentOverdue, PaymentReminder, SubmissionOverdue
 from shared.contracts import codes, fulfillment, notifications, payments, stock
+from shared.contracts.approval import AcceptOrder, DeclineOrder
+from shared.contracts.card_verification import PaymentVerificationActionRequired, PaymentVerified
 from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.delivery_work import (
     DeliveryNoted,
@@ -31,7 +34,7 @@ from shared.contracts.delivery_work import (
     ResentItem,
 )
 from shared.contracts.examples import EXAMPLES
-from shared.contracts.examples.order import BANK_URL, COMMAND, LINK
+from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, LINK
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.core import Message
 
@@ -55,6 +58,12 @@ def _attempt(life: Life) -> int:
     """The latest."""
     order = _order(life)
     return (order.attempts if order else 0) or 1
+
+
+def _verification(life: Life) -> int:
+    """The latest."""
+    order = _order(life)
+    return (order.verifications if order else 0) or 1
 
 
 def _amount(life: Life) -> int:
@@ -121,6 +130,8 @@ COMMANDS = (
     _command(CheckoutAbandoned(reason="Changed my mind."), "customer"),
     _command(CancelOrder(reason="By telephone."), "staff:anna"),
     _command(CompleteOrder(note="Handed over."), "staff:anna"),
+    _command(AcceptOrder(reason="Can be made by May."), "staff:anna"),
+    _command(DeclineOrder(note="We are fully booked."), "staff:anna"),
 )
 TIMERS = (
     Row("time to submit is over", _not_submitted),
@@ -162,6 +173,16 @@ PAYMENTS = (
     _example(payments.PaymentRefundNeeded),
     _example(payments.PaymentSurplusRefunded),
     _example(payments.PaymentsRefused),
+    Row("`payment.verified`", lambda life: PaymentVerified(verification=_verification(life), card=CARD)),
+    Row("`payment.verified`, of another card", lambda life: PaymentVerified(verification=_verification(life) + 1)),
+    Row(
+        "`payment.verification_action_required`",
+        lambda life: PaymentVerificationActionRequired(verification=_verification(life), url=BANK_URL),
+    ),
+    Row(
+        "`payment.verification_declined`",
+        lambda life: NOT_VERIFIED.model_copy(update={"verification": _verification(life)}),
+    ),
 )
 STOCK = (
     _message(fulfillment.StockReserved()),
@@ -239,8 +260,6 @@ LATER: Mapping[str, str] = {
     "payment.disputed": "payments.events.v1",
     "payment.charged_back": "payments.events.v1",
     "payment.reinstated": "payments.events.v1",
-    "order.accept": "checkout.commands.v1",
-    "order.decline": "checkout.commands.v1",
     "order.message": "checkout.commands.v1",
 }
 """What will come, with its topic; no build knows it yet."""

@@ -13,6 +13,12 @@ from typing import Any
 
 from services.checkout.domain import CORES
 from services.checkout.domain.order import Order, PaymentOverdue, moved, orders
+from shared.contracts.approval import AcceptOrder, DeclineOrder
+from shared.contracts.card_verification import (
+    PaymentVerificationActionRequired,
+    PaymentVerificationDeclined,
+    PaymentVerified,
+)
 from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.examples.order import BANK_URL, CARD, LINK, OPENED
 from shared.contracts.fulfillment import ItemDelivered, ItemFailed, StockReserved
@@ -48,6 +54,8 @@ STORE = ConfigureStore(
     currencies=("USD",),
     payment_providers=("stripe", "manual"),
 )
+NOT_VERIFIED = PaymentVerificationDeclined(verification=1, code="do_not_honor", text="Your card was declined.")
+APPROVAL = {"approval": "staff", "capture": "approval", "verification": "amount"}
 REMINDERS = {"payment": {"reminders": (timedelta(days=1), timedelta(days=3))}}
 OPENED_CHECKOUT = CheckoutOpened(store="northwind", currency="USD", country="GB")
 
@@ -125,10 +133,17 @@ def placed(*items: tuple[str, int], choice: PaymentChoice | None = None, **setti
     return shop(**settings).given(OPENED_CHECKOUT, submitted(*items, choice=choice))
 
 
+def unverified(**more: Any) -> Life:
+    """In a store where staff accept orders, and the card is verified before."""
+    return placed(orders=APPROVAL, **more).hear(StockReserved())
+
+
 def received() -> Life:
-    """No handler leads there yet: it is as it will be placed, before the charge."""
-    life = placed()
-    return life.become(replace(life.state, status=OrderStatus.RECEIVED, deadline=None))
+    return unverified().hear(PaymentVerified(verification=1, card=CARD))
+
+
+def accepted() -> Life:
+    return received().hear(AcceptOrder())
 
 
 def waits(**settings: Any) -> Life:
@@ -207,18 +222,28 @@ def _as(status: OrderStatus, name: str, reach: Callable[[], Life], *, later: boo
 SITUATIONS: tuple[Situation, ...] = (
     _of(None, shop),
     _of(S.CREATED, lambda: shop().given(OPENED_CHECKOUT)),
-    _of(S.RECEIVED, received, later=True),
-    _of(S.ACCEPTED, lambda: into(received(), S.ACCEPTED), later=True),
+    _of(S.RECEIVED, received),
+    _of(S.ACCEPTED, accepted),
     _of(S.PENDING_PAYMENT, waits),
     _of(S.PROCESSING, paid),
     _of(S.COMPLETED, completed),
     _of(S.FAILED, failed),
-    _of(S.DECLINED, lambda: into(received(), S.DECLINED), later=True),
+    _of(S.DECLINED, lambda: received().hear(DeclineOrder())),
     _of(S.CANCELLED, lambda: waits().hear(CancelOrder())),
     _of(S.EXPIRED, lambda: overdue(waits().hear(declined()))),
     _of(S.REFUNDED, lambda: completed().hear(refunded(3500, 3500))),
     _of(S.RETURNED, lambda: into(completed(), S.RETURNED), later=True),
     # Variants, of which the page has tables of their own.
+    _as(S.CREATED, "where staff accept orders", lambda: shop(orders=APPROVAL).given(OPENED_CHECKOUT)),
+    _as(S.RECEIVED, "card being verified", unverified),
+    _as(S.RECEIVED, "card not verified", lambda: unverified().hear(NOT_VERIFIED)),
+    _as(
+        S.RECEIVED,
+        "card to be confirmed",
+        lambda: unverified().hear(PaymentVerificationActionRequired(verification=1, url=BANK_URL)),
+    ),
+    _as(S.ACCEPTED, "unresolved", lambda: accepted().hear(PaymentUnresolved(attempt=1, text="No answer."))),
+    _as(S.PENDING_PAYMENT, "accepted, then declined", lambda: accepted().hear(declined())),
     _as(S.PENDING_PAYMENT, "stock not reserved", placed),
     _as(S.PENDING_PAYMENT, "free, stock not reserved", lambda: placed(("leaflet", 0))),
     _as(S.PENDING_PAYMENT, "to be confirmed", lambda: waits().hear(PaymentActionRequired(attempt=1, url=BANK_URL))),

@@ -333,6 +333,7 @@ WRITING: dict[str, Rule] = {
     "/v1/setup_intents/{id}/cancel": lambda tx, form, names: setups.cancel(tx, names["id"], form),
     "/v1/payment_methods": lambda tx, form, names: methods.create_payment_method(tx, form),
     "/v1/payment_methods/{id}/attach": lambda tx, form, names: methods.attach(tx, names["id"], form),
+    "/v1/payment_methods/{id}/detach": lambda tx, form, names: methods.detach(tx, names["id"], form),
     "/v1/tokens": lambda tx, form, names: methods.create_token(tx, form),
     "/v1/customers": lambda tx, form, names: methods.create_customer(tx, form),
     "/v1/customers/{id}": lambda tx, form, names: methods.update_customer(tx, names["id"], form),

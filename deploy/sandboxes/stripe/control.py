@@ -19,7 +19,7 @@ from deploy.sandboxes.stripe.errors import StripeError
 from deploy.sandboxes.stripe.expiry import expire_authorisations, settle_refunds
 from deploy.sandboxes.stripe.faults import BadFaultError
 from deploy.sandboxes.stripe.form import Form
-from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, Refund, Tree
+from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, PaymentMethod, Refund, Tree
 from deploy.sandboxes.stripe.restriction import restriction_in
 
 Json = dict[str, Any]
@@ -189,12 +189,14 @@ def _books(account: Account, request: web.Request, body: Json) -> object:
 def _entry(books: Books, it: PaymentIntent) -> Tree:
     charges = [charge for charge in map(books.shelves[Charge].by_id.get, books.charges_of.get(it.id, ())) if charge]
     refunds = [refund for charge in charges for refund in books.refunds_of(charge)]
+    method = books.shelves[PaymentMethod].by_id.get(it.payment_method or "")
     return {
         "id": it.id,
         "metadata": it.metadata,
         "status": it.status,
         "currency": it.currency,
         "amount": it.amount,
+        "card_kept": bool(method and method.customer),
         "authorised": it.amount_capturable,
         "captured": sum(charge.amount_captured for charge in charges),
         "refunded": sum(refund.amount for refund in refunds if refund.status == "succeeded"),

@@ -206,6 +206,8 @@ def charge(
     decline = CARDS[method.card].decline
     if decline is not None:
         return _declined(tx, intent, method, decline, authenticated=authenticated)
+    if intent.setup_future_usage and intent.customer:
+        method = tx.put(replace(method, customer=intent.customer, set_up=True))
     manual = intent.capture_method == "manual"
     made = _charge_for(tx, intent, method, authenticated=authenticated, status="succeeded", captured=False)
     if manual:

@@ -31,6 +31,14 @@ def of_id(tx: Transaction, identifier: str, param: str = "payment_method") -> Pa
     return _of_test_card(tx, card) if card else tx.find(PaymentMethod, identifier, param)
 
 
+def usable(tx: Transaction, identifier: str, param: str = "payment_method") -> PaymentMethod:
+    method = of_id(tx, identifier, param)
+    if method.detached:
+        message = "This PaymentMethod was previously used without being attached to a Customer or was detached from a "
+        raise invalid(f"{message}Customer, and may not be used again.", param)
+    return method
+
+
 def of_data(tx: Transaction, data: Form) -> PaymentMethod:
     """`payment_method_data`, or the body of POST /v1/payment_methods."""
     if data.required("type") != "card":
@@ -81,7 +89,7 @@ def given(tx: Transaction, form: Form) -> PaymentMethod | None:
         data.only(("type", "card", "billing_details", "metadata", "allow_redisplay"))
         return of_data(tx, data)
     identifier = form.text("payment_method")
-    return of_id(tx, identifier) if identifier else None
+    return usable(tx, identifier) if identifier else None
 
 
 def refuse_types(form: Form) -> None:
@@ -121,7 +129,16 @@ def create_payment_method(tx: Transaction, form: Form) -> PaymentMethod:
 def attach(tx: Transaction, identifier: str, form: Form) -> PaymentMethod:
     form.only(("customer", "expand"))
     customer = tx.find(Customer, form.required("customer"), "customer")
-    return tx.put(replace(of_id(tx, identifier), customer=customer.id))
+    return tx.put(replace(usable(tx, identifier), customer=customer.id))
+
+
+def detach(tx: Transaction, identifier: str, form: Form) -> PaymentMethod:
+    form.only(("expand",))
+    method = tx.find(PaymentMethod, identifier)
+    if method.customer is None:
+        message = "The payment method you provided is not attached to a customer so detachment is impossible."
+        raise invalid(message, None, None)
+    return tx.put(replace(method, customer=None, detached=True))
 
 
 def create_token(tx: Transaction, form: Form) -> Token:

@@ -32,6 +32,8 @@ class PaymentMethod:
     customer: str | None = None
     set_up: bool = False
     """Saved by a SetupIntent, so that cards which ask for authentication once are satisfied."""
+    detached: bool = False
+    """It may not be used again."""
 
 
 @dataclass(frozen=True, slots=True)

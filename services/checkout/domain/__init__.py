@@ -1,7 +1,9 @@
 """What checkout decides. Importing this registers every handler with its core."""
 
 from services.checkout.domain import (  # noqa: F401
+    approval,
     cancellation,
+    card_verification,
     delivery,
     expiry,
     payment,

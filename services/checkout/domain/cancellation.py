@@ -15,7 +15,7 @@ from shared.core import Context, Decision, Refused
 
 @orders.on(CheckoutAbandoned)
 def abandoned(order: Order, command: CheckoutAbandoned, context: Context) -> Decision[Order] | Refused:
-    if order.status not in UNPAID:
+    if order.status not in UNPAID or order.status is OrderStatus.ACCEPTED:  # it is being charged
         return _not_cancellable(order)
     return _cancelled(order, command, context, "The customer abandoned the checkout.", "abandoned")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.checkout.domain.card_verification import end_unverified
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, SubmissionOverdue, orders
 from services.checkout.domain.reminders import cancel_reminders
@@ -27,6 +28,8 @@ NOT_PAID = "Not paid in time."
 def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
     if order.deadline and order.deadline > context.at:
         return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
+    if order.status is OrderStatus.RECEIVED:
+        return end_unverified(order, context)
     change = OrderChange(order, context)
     if order.status is not OrderStatus.PENDING_PAYMENT:
         change.note("order.payment_overdue", "The time to pay is over.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.checkout.domain.card_check import CardCheck
 from services.checkout.domain.order import ChargeState, Line, Order
 from services.checkout.domain.status import CLOSED, DELIVERABLE
 from shared.contracts.providers import DEFAULT, step_of
@@ -46,6 +47,7 @@ def _rules(order: Order) -> dict[str, bool]:
         "the deadline counts from the first decline": (
             order.deadline is None or order.declined_at is None or order.deadline == order.declined_at + order.grace
         ),
+        "an accepted order's card is verified": status is not S.ACCEPTED or order.is_verified,
         "a closed order has its time": (order.closed_at is not None) == (status in CLOSED),
         "a charge is requested for reserved stock only": order.attempts == 0 or order.reserved,
         "a closed order keeps no way to pay": status not in CLOSED or (order.choice is None and order.pay_url is None),
@@ -75,10 +77,14 @@ def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:
     delivery = work.of("fulfillment") or work.is_parked("fulfillment", "checkout")
     pending = [line for line in order.lines if line.delivery is DeliveryStatus.PENDING and not line.refunded_whole]
     return {
-        "no charge is in progress at rest": status is not S.PENDING_PAYMENT
+        "no charge is in progress at rest": status not in (S.PENDING_PAYMENT, S.ACCEPTED)
         or order.charge is not ChargeState.IN_PROGRESS
         or money,
-        "stock is reserved or refused at rest": status is not S.PENDING_PAYMENT
+        "no card is being verified at rest": status is not S.RECEIVED
+        or order.card_check is not CardCheck.IN_PROGRESS
+        or money,
+        "an accepted order is charged": status is not S.ACCEPTED or order.charge is not ChargeState.NONE,
+        "stock is reserved or refused at rest": status not in (S.PENDING_PAYMENT, S.RECEIVED)
         or order.reserved
         or work.is_parked("fulfillment", "checkout"),
         "a cancelled or expired order is fully refunded": status not in VOID

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
+from services.checkout.domain.card_check import NONE, CardCheck
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
@@ -243,6 +244,19 @@ class Order:
     """When the customer is reminded to pay, from the submission or the first declined payment on."""
     reminded: int = 0
     """How many of these times have come."""
+    verification: str = NONE
+    """How its card is verified before it is accepted: `none`, `amount` or `setup`."""
+    verification_amount: int = 0
+    card_check: CardCheck = CardCheck.NONE
+    verifications: int = 0
+    """How many verifications were requested."""
+    payable_since: datetime | None = None
+    """Of an accepted order: when the customer was first asked to pay it."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Its card is verified and kept, or need not be."""
+        return self.verification == NONE or self.card_check is CardCheck.VERIFIED
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]

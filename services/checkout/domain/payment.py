@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.checkout.domain import submission
+from services.checkout.domain.card_check import CardCheck
+from services.checkout.domain.card_verification import other_card
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.expiry import NOT_PAID, expire
@@ -37,7 +39,9 @@ from shared.contracts.values import VOID, Card, OrderStatus, PaymentStatus
 from shared.core import Context, Decision, Refused
 
 PENDING = OrderStatus.PENDING_PAYMENT
-CAPTURE_COUNTS = VOID | {PENDING}
+UNDER_WAY = (PENDING, OrderStatus.ACCEPTED)
+"""A charge can be under way: the first of an accepted order, or one of an order that waits for payment."""
+CAPTURE_COUNTS = VOID | {*UNDER_WAY}
 
 
 # Attempts
@@ -45,6 +49,8 @@ CAPTURE_COUNTS = VOID | {PENDING}
 
 @orders.on(CheckoutPaymentRetried)
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
+    if order.status is OrderStatus.RECEIVED:
+        return other_card(order, command, context)
     if refused := _not_payable(order, context.at):
         return refused
     problems = list(submission.payment_problems(command.payment, order, required=True))
@@ -72,12 +78,18 @@ def _not_payable(order: Order, at: datetime) -> Refused | None:
     return too_many_attempts(order, at)
 
 
+def takes_kept_card(order: Order) -> bool:
+    """The verified card is kept for one charge: the first. The customer makes further ones."""
+    return order.attempts == 0 and order.card_check is CardCheck.VERIFIED
+
+
 def request_payment(change: OrderChange) -> int:
     """Request the next attempt, by the customer's choice, which is not kept. Its number."""
     order, attempt = change.state, change.state.attempts + 1
     provider = submission.provider_of(order.choice, order.payment_providers)
     method = (order.choice.method if order.choice else None) or submission.methods_of(provider, order)[0]
     by_hand = provider == MANUAL
+    kept = takes_kept_card(order) and not by_hand
     change.set(
         attempts=attempt,
         closing=0,
@@ -102,9 +114,10 @@ def request_payment(change: OrderChange) -> int:
             token=(order.choice.token or None) if order.choice else None,
             statement_descriptor=order.statement_descriptor,
             requested_at=change.context.at,
-            until=order.deadline,
+            until=order.deadline or change.context.at + order.grace,
             provider=provider,
             method=method,
+            kept_card=kept or None,
         )
     )
     return attempt
@@ -132,7 +145,9 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
         text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
         change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=context.at)
     change.note(fact.type, text, **detail)
-    if in_full and order.status is PENDING:
+    if not in_full:
+        open_to_pay(change)
+    if in_full and order.status in UNDER_WAY:
         change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
     elif order.is_closing:
@@ -151,6 +166,18 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
     cancel_reminders(change)
 
 
+def open_to_pay(change: OrderChange) -> None:
+    """An accepted order that could not be charged while the customer is away waits for the customer to pay."""
+    order = change.state
+    if order.status is not OrderStatus.ACCEPTED:
+        return
+    until = change.context.at + order.grace
+    change.move_to(PENDING, order.message)
+    change.set(deadline=until, payable_since=change.context.at)
+    change.timer(until, PaymentOverdue())
+    remind_from(change, change.context.at)
+
+
 @orders.on(PaymentDeclined)
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer can pay again, within the grace period from the first decline."""
@@ -159,6 +186,7 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
     if awaited:
         change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
     if awaited and not over:
+        open_to_pay(change)
         _ask_to_pay_again(change, fact)
         more = _next_try(change.state)
     text, card = f"Payment attempt {fact.attempt} declined: {fact.text}{more}", card_name(fact.card)
@@ -215,8 +243,9 @@ def action_required(order: Order, fact: PaymentActionRequired, context: Context)
         return change.without_effect(_why_not_awaited(order))
     if order.is_closing:
         return change.without_effect("the time to pay is over")
+    open_to_pay(change)
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
-    change.publish(OrderPaymentActionRequired(url=fact.url, until=required(order.deadline, "deadline")))
+    change.publish(OrderPaymentActionRequired(url=fact.url, until=required(change.state.deadline, "deadline")))
     return change.decision()
 
 
@@ -275,6 +304,7 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     if not _awaited(order, fact.attempt):
         end_check(change)
         return change.decision()
+    open_to_pay(change)
     change.set(charge=ChargeState.NONE)
     if order.is_closing:
         expire(change, NOT_PAID)
@@ -287,11 +317,11 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
 
 def _awaited(order: Order, attempt: int) -> bool:
     """The order waits for the result of this attempt."""
-    return order.status is PENDING and order.charge is not ChargeState.NONE and order.attempts == attempt
+    return order.status in UNDER_WAY and order.charge is not ChargeState.NONE and order.attempts == attempt
 
 
 def _why_not_awaited(order: Order) -> str:
     """Empty: because of the order's status."""
-    if order.status is not PENDING:
+    if order.status not in UNDER_WAY:
         return ""
     return "no payment is in progress" if order.charge is ChargeState.NONE else "another attempt is in progress"

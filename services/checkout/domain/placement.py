@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from services.checkout.domain import submission
+from services.checkout.domain.card_check import AMOUNT, NONE, STAFF, verification_amount
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
@@ -14,6 +16,7 @@ from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import counted, money
 from services.checkout.domain.verification import hold_reason
 from shared.contracts.checkout import OrderCreated, OrderPlaced
+from shared.contracts.providers import MANUAL
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, Source
 from shared.contracts.values import Customer, OrderStatus
 from shared.core import Context, Decision, Problem, Ref, Refused
@@ -115,20 +118,11 @@ def _refusal_if_closed(order: Order | None) -> Refused | None:
 
 def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus: submission.Skus) -> None:
     opened, until = change.state, change.context.at + store.grace
-    change.move_to(OrderStatus.PENDING_PAYMENT)
+    waits = store.approval == STAFF
+    change.move_to(OrderStatus.RECEIVED if waits else OrderStatus.PENDING_PAYMENT)
     change.set(
-        store=store.card,
-        grace=store.grace,
-        payment_providers=store.payment_providers,
-        payment_methods=store.payment_methods,
-        complete_by_hand=store.complete_by_hand,
+        **_rules_of(store, checkout),
         held=hold_reason(store, checkout),
-        reminders=store.reminders,
-        to_start=bool(store.card.start_by_hand),
-        payment_tries=store.payment_tries,
-        payment_cool_down=store.payment_cool_down,
-        show_partial_refund_as_refunded=store.show_partial_refund_as_refunded,
-        statement_descriptor=store.statement_descriptor,
         currency=checkout.currency,
         customer=checkout.customer,
         lines=submission.lines(checkout, skus),
@@ -148,13 +142,15 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         origin=opened.origin if checkout.origin == Source() else checkout.origin,
         terms_accepted_at=checkout.terms_accepted_at,
         choice=checkout.payment,
-        deadline=until,
+        deadline=None if waits else until,
     )
     placed = change.state
     change.publish(_placed(placed, checkout.customer))
     change.cancel_timer(SubmissionOverdue)
-    change.timer(until, PaymentOverdue())
-    remind_from(change, change.context.at)
+    if not waits or placed.verification != NONE:
+        change.timer(until, PaymentOverdue())
+    if not waits:
+        remind_from(change, change.context.at)
     text = (
         f"Placed: {counted(len(checkout.items), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
     )
@@ -162,6 +158,30 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     if placed.held:
         text = f"{text} Held for verification: {placed.held}."
     change.note("order.placed", text, number=placed.number, **amounts, until=until, client_ip=placed.origin.client_ip)
+
+
+def _rules_of(store: Store, checkout: CheckoutSubmitted) -> dict[str, Any]:
+    """The store's settings by which the order lives."""
+    verification, amount = store.verification if store.approval == STAFF else NONE, 0
+    if checkout.purchased == 0 or submission.provider_of(checkout.payment, store.payment_providers) == MANUAL:
+        verification = NONE
+    if verification == AMOUNT:
+        amount = verification_amount(store.verification_amount, checkout.currency)
+    return {
+        "store": store.card,
+        "grace": store.grace,
+        "payment_providers": store.payment_providers,
+        "payment_methods": store.payment_methods,
+        "complete_by_hand": store.complete_by_hand,
+        "reminders": store.reminders,
+        "to_start": bool(store.card.start_by_hand),
+        "payment_tries": store.payment_tries,
+        "payment_cool_down": store.payment_cool_down,
+        "show_partial_refund_as_refunded": store.show_partial_refund_as_refunded,
+        "statement_descriptor": store.statement_descriptor,
+        "verification": verification,
+        "verification_amount": amount,
+    }
 
 
 def _placed(order: Order, customer: Customer) -> OrderPlaced:
@@ -185,4 +205,5 @@ def _placed(order: Order, customer: Customer) -> OrderPlaced:
         locale=order.locale,
         offer=order.offer,
         held=order.held,
+        to_approve=order.status is OrderStatus.RECEIVED or None,
     )

@@ -26,10 +26,14 @@ def cancel_reminders(change: OrderChange) -> None:
         change.cancel_timer(PaymentReminder)
 
 
+def _start(order: Order) -> datetime:
+    return order.declined_at or order.payable_since or order.placed_at or order.created_at
+
+
 @orders.on(PaymentReminder)
 def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> Decision[Order]:
     """Only while the customer can act. A time that has passed meanwhile is left out."""
-    change, start = OrderChange(order, context), order.declined_at or order.placed_at or order.created_at
+    change, start = OrderChange(order, context), _start(order)
     if why := _no_reminder(order, context.at):
         change.note(OrderPaymentReminder.type, "Time to remind of the payment.")
         return change.without_effect(why)

@@ -19,8 +19,8 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.REFUNDED: frozenset(),
     S.RETURNED: frozenset(),
 }
-"""What is not here does not happen. `received`, `accepted` and `declined` are for stores that approve each request
-before the charge, `returned` is for returns: no handler leads there yet."""
+"""What is not here does not happen. `received`, `accepted` and `declined` are of stores that approve each order before
+the charge. `returned` is for returns: no handler leads there yet."""
 CLOSED = frozenset(status for status, following in TRANSITIONS.items() if not following)
 DELIVERABLE = frozenset(S) - UNPAID - CLOSED
 """Deliveries count, also of a completed order: staff may have completed it manually."""

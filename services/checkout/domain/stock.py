@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.checkout.domain.cancellation import cancel
+from services.checkout.domain.card_verification import RECEIVED, receive, request_verification
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.payment import PENDING, complete_payment, request_payment
@@ -11,15 +12,19 @@ from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.stock import StockLow
 from shared.core import Context, Decision
 
+WAITS_FOR_STOCK = (RECEIVED, PENDING)
+
 
 @orders.on(StockReserved)
 def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     change.note(fact.type, "Stock reserved.")
-    if order.status is not PENDING or order.reserved:
+    if order.status not in WAITS_FOR_STOCK or order.reserved:
         return change.without_effect(_decided(order))
     change.set(reserved=True)
-    if order.purchased == 0:
+    if order.status is RECEIVED:
+        (receive if order.is_verified else request_verification)(change)
+    elif order.purchased == 0:
         change.note("order.paid", "Free order: no payment needed.")
         complete_payment(change)
     else:
@@ -31,7 +36,7 @@ def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decis
 def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     change.note(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
-    if order.status is not PENDING or order.reserved:
+    if order.status not in WAITS_FOR_STOCK or order.reserved:
         return change.without_effect(_decided(order))
     cancel(change, reason="Sold out.", code="sold_out", sold_out=fact.skus)
     return change.decision()
@@ -39,7 +44,7 @@ def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decisio
 
 def _decided(order: Order) -> str:
     """Empty: because of the order's status."""
-    return "its stock is reserved already" if order.status is PENDING else ""
+    return "its stock is reserved already" if order.status in WAITS_FOR_STOCK else ""
 
 
 @orders.on(StockLow)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.checkout.domain.card_check import NONE, SUBMISSION
 from shared.contracts.providers import DEFAULT
 from shared.contracts.stores import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.values import StoreCard
@@ -43,6 +44,14 @@ class Store:
     hold_other_country: bool = False
     hold_email_domains: tuple[str, ...] = ()
     reminders: tuple[timedelta, ...] = ()
+    approval: str = NONE
+    """Who accepts an order before it is charged: `none` or `staff`."""
+    capture: str = SUBMISSION
+    """When an order is charged: at `submission`, or on `approval`."""
+    verification: str = NONE
+    """How the card of an order that waits for approval is verified: `none`, `amount` or `setup`."""
+    verification_amount: Mapping[str, int] | None = None
+    """What is authorised, in minor units by currency."""
 
 
 stores = Core(Store)

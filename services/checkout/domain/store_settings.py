@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from services.checkout.domain.card_check import amount_problems, approval_problems
 from services.checkout.domain.store import LONGEST_URL, Store
 from services.checkout.domain.tries import LONGEST_COOL_DOWN, MOST_TRIES
 from shared.contracts.providers import CHARGES, DEFAULT, MANUAL, METHODS, not_chargeable
@@ -17,6 +18,7 @@ from shared.contracts.times import is_time_zone
 from shared.contracts.values import OrderStatus, StoreCard, order_page
 from shared.core import Problem
 from shared.core.money import CURRENCIES
+from shared.languages import language_of, languages
 
 CARD = "card."
 KEPT_IN: Mapping[str, str] = {
@@ -26,6 +28,10 @@ KEPT_IN: Mapping[str, str] = {
     "shop.order_url": "card.order_url",
     "orders.require_sign_in": "require_sign_in",
     "orders.abandon_after": "abandon_after",
+    "orders.approval": "approval",
+    "orders.capture": "capture",
+    "orders.verification": "verification",
+    "orders.verification_amount": "verification_amount",
     "payment.currencies": "currencies",
     "payment.providers": "payment_providers",
     "payment.methods": "payment_methods",
@@ -42,6 +48,7 @@ KEPT_IN: Mapping[str, str] = {
     "money.prices_include_tax": "prices_include_tax",
     "money.show_partial_refund_as_refunded": "show_partial_refund_as_refunded",
     "words.sender": "card.sender",
+    "words.languages": "card.languages",
     "words.time_zone": "card.time_zone",
     "words.statuses": "card.status_words",
 }
@@ -107,6 +114,8 @@ def given(settings: StoreSettings) -> Values:
 
 def problems_of(values: Values) -> Iterator[Problem]:
     """Of settings that would be a store's, as far as they are given: all that is wrong, and what contradicts what."""
+    yield from approval_problems(values)
+    yield from amount_problems(values["orders.verification_amount"], values.get("payment.currencies", ()))
     yield from _payment_problems(values)
     yield from _method_problems(values)
     yield from _reminder_problems(values)
@@ -184,10 +193,24 @@ def _word_problems(values: Values) -> Iterator[Problem]:
     if (zone := values["words.time_zone"]) and not is_time_zone(zone):
         text = f"{zone!r} is no time zone, such as Europe/Berlin."
         yield Problem(field="words.time_zone", code="unknown_time_zone", text=text)
+    yield from _language_problems(values["words.languages"])
     for status in values["words.statuses"] or ():
         if status not in set(OrderStatus):
             text = f"{status!r} is no status: {', '.join(OrderStatus)}."
             yield Problem(field=f"words.statuses.{status}", code="unknown_status", text=text)
+
+
+def _language_problems(tags: tuple[str, ...] | None) -> Iterator[Problem]:
+    if tags == ():
+        yield Problem(field="words.languages", code="missing", text="Name at least one language.")
+    for index, tag in enumerate(tags or ()):
+        field, language = f"words.languages.{index}", language_of(tag)
+        if language is None:
+            text = f"There are no texts in {tag!r}, but in {', '.join(languages())}."
+            yield Problem(field=field, code="unknown_language", text=text)
+        elif language in map(language_of, (tags or ())[:index]):
+            text = f"{tag!r} is a language that words.languages has before."
+            yield Problem(field=field, code="repeated_language", text=text)
 
 
 def sender_problems(sender: str) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Cancelled, expired or refunded: stop what is in progress, revoke what was delivered, release the stock once.
+"""Cancelled, declined, expired or refunded: stop what is under way, revoke what was delivered, release the stock once.
 
 A refund may leave access and stock as they are: they are choices of their own.
 """
@@ -12,14 +12,15 @@ from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, Item
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import stock_and_queues
 from services.fulfillment.domain.operations import PoolStillLow, RecheckPools
+from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
 
 
-@deliveries.begins(OrderCancelled, OrderExpired, locks=stock_and_queues)
+@deliveries.begins(OrderCancelled, OrderExpired, OrderDeclined, locks=stock_and_queues)
 def cancelled(
-    delivery: Delivery | None, message: OrderCancelled | OrderExpired, context: Context
+    delivery: Delivery | None, message: OrderCancelled | OrderExpired | OrderDeclined, context: Context
 ) -> Decision[Delivery]:
     if delivery is None:
         if isinstance(message, OrderExpired) and message.was is OrderStatus.CREATED:

@@ -19,6 +19,7 @@ from services.notifications.domain.notification_log import (
 )
 from services.notifications.domain.operations import RepetitionDue, SendEmail
 from services.notifications.domain.records import EmailAttempt
+from services.notifications.domain.words import for_staff
 from shared.contracts.notifications import EmailFailed, EmailResent, EmailSent, EmailSettled, ResendMails, SettleMail
 from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
@@ -128,7 +129,10 @@ def lost(log: NotificationLog, call: SendEmail, code: str, text: str, context: C
     email = end_round(change, call, state=state, at=context.at, code=code, text=text, call=call, in_doubt=None)
     failed = EmailFailed(message=email.id, template=email.template, audience=email.audience, code=code, text=text)
     change.publish(failed)
-    change.notify_staff("email_failed", f"Email not sent: order {log.number}, {email.template}", text)
+    title = for_staff(log).gettext(
+        "Email not sent: order %(number)s, %(template)s", number=log.number, template=email.template
+    )
+    change.notify_staff("email_failed", title, text)
     return change.decision()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import Audience, SendEmail
+from services.notifications.domain.words import for_customer, for_staff, status_word
 from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
@@ -20,13 +21,16 @@ from shared.contracts.checkout import (
 )
 from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.text import greeted, without_links
-from shared.contracts.times import moment
-from shared.contracts.values import order_page
+from shared.contracts.values import OrderStatus, order_page
 from shared.core import Context
-from shared.core.money import Money
+from shared.languages import Language
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "paid": ("order_confirmation", "new_order"),
+    "received": ("request_received", "new_request"),
+    "card_needed": ("card_needed",),
+    "accepted": ("request_accepted",),
+    "request_declined": ("request_declined",),
     "declined": ("payment_failed",),
     "action_required": ("confirm_payment",),
     "reminded": ("payment_reminder",),
@@ -37,6 +41,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "supply_low": ("supply_low",),
     "waits_for_staff": ("waits_for_staff",),
     "failed": ("order_failed",),
+    "problem": ("order_problem",),
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
     "refunded": ("refund",),
@@ -51,72 +56,89 @@ ROUNDING_UP = timedelta(minutes=1) - timedelta.resolution
 
 @dataclass(frozen=True, slots=True)
 class EmailDraft:
-    """`data` goes to the template, along with what every template gets."""
+    """`data` goes to the template, along with what every template gets. All texts are in the reader's language."""
 
     template: str
     subject: str
     audience: Audience = "customer"
     data: dict[str, Any] = field(default_factory=dict)
+    status: OrderStatus | None = None
+    """The order's, if the email is about its change."""
 
 
 def order_confirmation(log: NotificationLog) -> EmailDraft:
-    return EmailDraft("order_confirmation", f"Your order {log.number}", data=totals(log))
+    subject = for_customer(log).gettext("Your order %(number)s", number=log.number)
+    return EmailDraft("order_confirmation", subject, data=totals(log), status=OrderStatus.PROCESSING)
 
 
 def new_order(log: NotificationLog) -> EmailDraft:
-    amount = money(log, log.purchased)
-    return EmailDraft("new_order", f"New order {log.number}: {amount}", "staff", totals(log))
+    words = for_staff(log)
+    data = totals(log, words)
+    subject = words.gettext("New order %(number)s: %(amount)s", number=log.number, amount=data["amount"])
+    return EmailDraft("new_order", subject, "staff", data)
 
 
 def payment_failed(log: NotificationLog, declined: OrderPaymentDeclined) -> EmailDraft:
+    words = for_customer(log)
     data = {
         "url": declined.url,
-        "until": moment(declined.until, log.store.time_zone),
-        "reason": declined.text,
+        "until": moment(log, declined.until),
+        "reason": words.known(declined.text),
         "amount": money(log, log.purchased),
         "no_try_left": declined.tries_left == 0,
-        "next_try": next_try(declined, log.store.time_zone),
+        "next_try": next_try(log, declined),
     }
-    return EmailDraft("payment_failed", f"The payment for order {log.number} did not go through", data=data)
+    subject = words.gettext("The payment for order %(number)s did not go through", number=log.number)
+    return EmailDraft("payment_failed", subject, data=data)
 
 
-def next_try(declined: OrderPaymentDeclined, zone: str | None) -> str:
+def next_try(log: NotificationLog, declined: OrderPaymentDeclined) -> str:
     """What the customer can do after a declined payment, and until when."""
-    until = moment(declined.until, zone)
+    words, until = for_customer(log), moment(log, declined.until)
     if declined.tries_left == 0:
-        return (
-            f"The order cannot be paid again: no further try is left. Contact us before {until} if you still want it."
+        return words.gettext(
+            "The order cannot be paid again: no further try is left. Contact us before %(until)s if you still want it.",
+            until=until,
         )
-    start = f"from {moment(declined.retry_after + ROUNDING_UP, zone)} until" if declined.retry_after else "until"
-    left = f" You can try {_times(declined.tries_left)} more." if declined.tries_left else ""
-    return f"You can pay again {start} {until}, with the same card or another one.{left}"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    if declined.retry_after:
+        start = moment(log, declined.retry_after + ROUNDING_UP)
+        text = words.gettext(
+            "You can pay again from %(start)s until %(until)s, with the same card or another one.",
+            start=start,
+            until=until,
+        )
+    else:
+        text = words.gettext("You can pay again until %(until)s, with the same card or another one.", until=until)
+    if not declined.tries_left:
+        return text
+    left = words.ngettext("You can try once more.", "You can try %(n)s times more.", declined.tries_left)
+    return f"{text} {left}"
 
 
 def payment_reminder(log: NotificationLog, event: OrderPaymentReminder) -> EmailDraft:
     data = {
         "url": event.url,
-        "until": moment(event.until, log.store.time_zone),
+        "until": moment(log, event.until),
         "amount": money(log, event.amount),
         "declined": event.declined,
     }
-    return EmailDraft("payment_reminder", f"Your order {log.number} is not paid yet", data=data)
+    subject = for_customer(log).gettext("Your order %(number)s is not paid yet", number=log.number)
+    return EmailDraft("payment_reminder", subject, data=data)
 
 
 def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:
-    data = {"url": url, "until": moment(until, log.store.time_zone), "amount": money(log, log.purchased)}
-    return EmailDraft("confirm_payment", f"Please confirm the payment for order {log.number}", data=data)
+    data = {"url": url, "until": moment(log, until), "amount": money(log, log.purchased)}
+    subject = for_customer(log).gettext("Please confirm the payment for order %(number)s", number=log.number)
+    return EmailDraft("confirm_payment", subject, data=data)
 
 
 def delivery(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
-    return EmailDraft("delivery", f"Your purchase is ready: order {log.number}", data={"items": _delivered(log, items)})
+    subject = for_customer(log).gettext("Your purchase is ready: order %(number)s", number=log.number)
+    return EmailDraft("delivery", subject, data={"items": _delivered(log, items)})
 
 
 def shipment(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
-    subject = f"Your parcel is on its way: order {log.number}"
+    subject = for_customer(log).gettext("Your parcel is on its way: order %(number)s", number=log.number)
     return EmailDraft("shipment", subject, data={"items": _delivered(log, items)})
 
 
@@ -127,62 +149,89 @@ def refund(log: NotificationLog, message: OrderRefunded) -> EmailDraft:
         "whole": message.whole,
         "recorded": message.recorded,
     }
-    return EmailDraft("refund", f"A refund for order {log.number}: {data['amount']}", data=data)
+    subject = for_customer(log).gettext(
+        "A refund for order %(number)s: %(amount)s", number=log.number, amount=data["amount"]
+    )
+    return EmailDraft("refund", subject, data=data)
 
 
 def cancellation(log: NotificationLog, message: OrderCancelled) -> EmailDraft:
     # What a customer writes goes to no address that the customer names.
     reason = "" if message.code == "abandoned" else without_links(message.reason)
     data = {"sold_out": message.code == "sold_out", "paid": log.paid, "reason": reason}
-    return EmailDraft("cancellation", f"Order {log.number} was cancelled", data=data)
+    subject = for_customer(log).gettext("Order %(number)s was cancelled", number=log.number)
+    return EmailDraft("cancellation", subject, data=data, status=OrderStatus.CANCELLED)
 
 
 def expiry(log: NotificationLog) -> EmailDraft:
-    return EmailDraft("expiry", f"Order {log.number} has expired")
+    subject = for_customer(log).gettext("Order %(number)s has expired", number=log.number)
+    return EmailDraft("expiry", subject, status=OrderStatus.EXPIRED)
+
+
+def order_problem(log: NotificationLog) -> EmailDraft:
+    subject = for_customer(log).gettext("There is a problem with order %(number)s", number=log.number)
+    return EmailDraft("order_problem", subject, status=OrderStatus.FAILED)
+
+
+def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:
+    subject = for_customer(log).gettext("Your refund for order %(number)s was sent back by the bank", number=log.number)
+    return EmailDraft("refund_returned", subject, data={"amount": money(log, amount)})
 
 
 def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
     data = {"item": item, "product": product, "reason": text}
-    return EmailDraft("delivery_failure", f"Delivery failed: order {log.number}, {product}", "staff", data)
+    subject = for_staff(log).gettext(
+        "Delivery failed: order %(number)s, %(product)s", number=log.number, product=product
+    )
+    return EmailDraft("delivery_failure", subject, "staff", data)
 
 
 def delivery_waits(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
     data = {"item": item, "product": product, "reason": text}
-    return EmailDraft("delivery_waiting", f"Delivery waits for you: order {log.number}, {product}", "staff", data)
+    subject = for_staff(log).gettext(
+        "Delivery waits for you: order %(number)s, %(product)s", number=log.number, product=product
+    )
+    return EmailDraft("delivery_waiting", subject, "staff", data)
 
 
 def supply_low(log: NotificationLog, what: str, text: str) -> EmailDraft:
-    return EmailDraft("supply_low", f"Little is left: {what}", "staff", {"what": what, "reason": text})
+    subject = for_staff(log).gettext("Little is left: %(what)s", what=what)
+    return EmailDraft("supply_low", subject, "staff", {"what": what, "reason": text})
 
 
 def waits_for_staff(log: NotificationLog, event: OrderWaitsForStaff) -> EmailDraft:
-    data = {"what": event.what, "since": moment(event.since), "reason": event.text}
-    subject = f"{'Still waits' if event.again else 'Waits'} for you: order {log.number}, {event.what}"
+    words = for_staff(log)
+    data = {"what": event.what, "since": moment(log, event.since, words), "reason": event.text}
+    if event.again:
+        subject = words.gettext("Still waits for you: order %(number)s, %(what)s", number=log.number, what=event.what)
+    else:
+        subject = words.gettext("Waits for you: order %(number)s, %(what)s", number=log.number, what=event.what)
     return EmailDraft("waits_for_staff", subject, "staff", data)
 
 
-def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:
-    data = {"amount": money(log, amount)}
-    return EmailDraft("refund_returned", f"Your refund for order {log.number} was sent back by the bank", data=data)
-
-
 def refund_failure(log: NotificationLog, amount: int, text: str, *, returned: bool = False) -> EmailDraft:
-    data = {"amount": money(log, amount), "reason": text, "returned": returned}
-    return EmailDraft("refund_failure", f"Refund failed: order {log.number}, {data['amount']}", "staff", data)
+    words = for_staff(log)
+    data = {"amount": money(log, amount, words), "reason": text, "returned": returned}
+    subject = words.gettext("Refund failed: order %(number)s, %(amount)s", number=log.number, amount=data["amount"])
+    return EmailDraft("refund_failure", subject, "staff", data)
 
 
 def stray_charge(log: NotificationLog, event: OrderStrayCharge) -> EmailDraft:
-    data = {"amount": str(Money(event.amount, event.currency)), "transaction": event.transaction}
-    return EmailDraft("stray_charge", f"A strange charge names order {log.number}: {data['amount']}", "staff", data)
+    words = for_staff(log)
+    amount = words.amount(event.amount, event.currency)
+    subject = words.gettext("A strange charge names order %(number)s: %(amount)s", number=log.number, amount=amount)
+    return EmailDraft("stray_charge", subject, "staff", {"amount": amount, "transaction": event.transaction})
 
 
 def order_failed(log: NotificationLog, reason: str) -> EmailDraft:
-    return EmailDraft("order_failed", f"Order {log.number} needs attention", "staff", {"reason": reason})
+    subject = for_staff(log).gettext("Order %(number)s needs attention", number=log.number)
+    return EmailDraft("order_failed", subject, "staff", {"reason": reason})
 
 
 def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Context) -> SendEmail:
     """The call that sends it. The Message-ID is the same when the message is decided again."""
     store, to_staff = log.store, draft.audience == "staff"
+    words = for_staff(log) if to_staff else for_customer(log)
     id = context.named_id("email", fact, draft.template, draft.audience)
     return SendEmail(
         message_id=f"<{id.hex}@{message_id_domain(store.sender)}>",
@@ -199,30 +248,46 @@ def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Conte
             "order_url": order_page(store.order_url, context.key),
             "store": store.name,
             "support": store.support_email,
-            "greeting": greeted(log.customer.name),
+            "greeting": greeting(words, log.customer.name),
             "customer": {"name": without_links(log.customer.name), "email": log.customer.email},
+            "status": status_word(log, draft.status) if draft.status else "",
             **draft.data,
         },
+        language=words.name,
     )
 
 
-def totals(log: NotificationLog) -> dict[str, Any]:
-    """The order's lines and sums for people. Sums that are zero are left out."""
+def greeting(words: Language, name: str) -> str:
+    shown = greeted(name)
+    return words.gettext("Hello %(name)s,", name=shown) if shown else words.gettext("Hello,")
+
+
+def totals(log: NotificationLog, words: Language | None = None) -> dict[str, Any]:
+    """The order's lines and sums for people: for the customer unless a language is given. Sums that are zero are left
+    out."""
+    words = words or for_customer(log)
     included, added = (log.tax, 0) if log.prices_include_tax else (0, log.tax)
-    sums = [("Subtotal", log.subtotal), ("Tax", added), ("Discount", -log.discount)]
+    subtotal, tax, discount = words.gettext("Subtotal"), words.gettext("Tax"), words.gettext("Discount")
+    sums = [(subtotal, log.subtotal), (tax, added), (discount, -log.discount)]
     return {
         "lines": [
-            {"product": line.product, "quantity": line.quantity, "amount": money(log, line.line_total)}
+            {"product": line.product, "quantity": line.quantity, "amount": money(log, line.line_total, words)}
             for line in log.lines
         ],
-        "sums": [{"name": name, "amount": money(log, amount)} for name, amount in sums if amount],
-        "amount": money(log, log.purchased),
-        "included_tax": money(log, included) if included else "",
+        "sums": [{"name": name, "amount": money(log, amount, words)} for name, amount in sums if amount],
+        "amount": money(log, log.purchased, words),
+        "included_tax": money(log, included, words) if included else "",
     }
 
 
-def money(log: NotificationLog, amount: int) -> str:
-    return str(Money(amount, log.currency))
+def money(log: NotificationLog, amount: int, words: Language | None = None) -> str:
+    """Of the order's currency, in minor units: for the customer unless a language is given."""
+    return (words or for_customer(log)).amount(amount, log.currency)
+
+
+def moment(log: NotificationLog, at: datetime, words: Language | None = None) -> str:
+    """In the store's time zone: for the customer unless a language is given."""
+    return (words or for_customer(log)).moment(at, log.store.time_zone)
 
 
 def _delivered(log: NotificationLog, items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
@@ -233,7 +298,7 @@ def _delivered(log: NotificationLog, items: Sequence[DeliveredItem]) -> list[dic
             "quantity": item.quantity,
             "kind": item.instructions.kind,
             "link": item.instructions.link or "",
-            "expires": moment(item.instructions.expires, log.store.time_zone) if item.instructions.expires else "",
+            "expires": moment(log, item.instructions.expires) if item.instructions.expires else "",
             "code": item.instructions.code or "",
             "codes": list(item.instructions.codes),
             "carrier": item.instructions.carrier or "",

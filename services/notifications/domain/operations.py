@@ -28,6 +28,8 @@ class SendEmail(Operation, timeout=60.0, first_retry=2.0, longest_retry=300.0, g
     """The email's Date: when the fact that it reports was decided."""
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the template shows: texts, lists and dicts of texts."""
+    language: str = "en"
+    """Of subject and data, and of the template: see `shared.languages`."""
 
     def destination(self) -> str:
         return "smtp"

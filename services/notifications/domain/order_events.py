@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from services.notifications.domain import email_draft
 from services.notifications.domain.change import NotificationChange
-from services.notifications.domain.email_draft import money
+from services.notifications.domain.email_draft import moment, money
 from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.notification_log import Customer, Line, NotificationLog, notification_logs
+from services.notifications.domain.words import for_customer, for_staff, own_word
 from shared.contracts.checkout import (
     OrderCancelled,
     OrderCompleted,
@@ -32,9 +33,9 @@ from shared.contracts.checkout import (
     OrderSupplyLow,
 )
 from shared.contracts.delivery_work import OrderWaitsForStaff
-from shared.contracts.times import moment
-from shared.contracts.values import OrderItem
+from shared.contracts.values import OrderItem, OrderStatus
 from shared.core import Context, Decision, Ref
+from shared.languages import Language
 
 
 def endpoints_of(event: object, key: str, log: NotificationLog) -> Iterable[Ref[Endpoints]]:
@@ -61,7 +62,10 @@ def placed(log: NotificationLog | None, event: OrderPlaced, context: Context) ->
     )
     change = NotificationChange(log, context)
     change.add_fact("placed")
-    change.notify_customer("order_placed", f"Order {log.number} received", "We are waiting for your payment.")
+    if not event.to_approve:  # else `order.approval_requested` says what it waits for
+        words = for_customer(log)
+        title = words.gettext("Order %(number)s received", number=log.number)
+        change.notify_customer("order_placed", title, words.gettext("We are waiting for your payment."))
     return change.decision()
 
 
@@ -71,23 +75,35 @@ def _line(item: OrderItem) -> Line:
 
 @notification_logs.on(OrderPaid, reads=endpoints_of)
 def paid(log: NotificationLog, event: OrderPaid, context: Context) -> Decision[NotificationLog]:
-    change, amount = NotificationChange(log, context), money(log, log.purchased)
+    change, number, words, staff = NotificationChange(log, context), log.number, for_customer(log), for_staff(log)
     change.set(paid=True)
     if change.add_fact("paid"):
         change.send_emails(email_draft.order_confirmation(log), email_draft.new_order(log))
-        change.notify_customer("order_paid", f"Order {log.number} is paid", f"{amount}. Thank you!")
-        change.notify_staff("new_order", f"New order {log.number}", f"{amount} from {log.customer.name}.")
+        title = status_title(log, OrderStatus.PROCESSING, words.gettext("Order %(number)s is paid", number=number))
+        text = words.gettext("%(amount)s. Thank you!", amount=money(log, log.purchased))
+        change.notify_customer("order_paid", title, text)
+        amount, title = money(log, log.purchased, staff), staff.gettext("New order %(number)s", number=number)
+        text = staff.gettext("%(amount)s from %(name)s.", amount=amount, name=log.customer.name)
+        change.notify_staff("new_order", title, text)
     return change.decision()
+
+
+def status_title(log: NotificationLog, status: OrderStatus, title: str) -> str:
+    """A feed entry's title about an order's new status: in the store's word, if it has one."""
+    word = own_word(log, status)
+    if word is None:
+        return title
+    return for_customer(log).gettext("Order %(number)s: %(status)s", number=log.number, status=word)
 
 
 @notification_logs.on(OrderPaymentDeclined)
 def payment_declined(log: NotificationLog, event: OrderPaymentDeclined, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("declined", str(event.attempt)):
-        change.send_emails(email_draft.payment_failed(log, event))
-        title = f"The payment for order {log.number} did not go through"
-        text = f"{event.text} {email_draft.next_try(event, log.store.time_zone)}".strip()
-        change.notify_customer("payment_failed", title, text, event.url)
+        email = email_draft.payment_failed(log, event)
+        change.send_emails(email)
+        text = f"{for_customer(log).known(event.text)} {email_draft.next_try(log, event)}".strip()
+        change.notify_customer("payment_failed", email.subject, text, event.url)
     return change.decision()
 
 
@@ -97,10 +113,12 @@ def payment_action_required(
 ) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("action_required", each_time=True):
-        change.send_emails(email_draft.confirm_payment(log, event.url, event.until))
-        title = f"Please confirm the payment for order {log.number}"
-        text = f"Your bank asks you to confirm it by {moment(event.until, log.store.time_zone)}."
-        change.notify_customer("confirm_payment", title, text, event.url)
+        email = email_draft.confirm_payment(log, event.url, event.until)
+        change.send_emails(email)
+        text = for_customer(log).gettext(
+            "Your bank asks you to confirm it by %(until)s.", until=moment(log, event.until)
+        )
+        change.notify_customer("confirm_payment", email.subject, text, event.url)
     return change.decision()
 
 
@@ -110,7 +128,8 @@ def payment_reminder(log: NotificationLog, event: OrderPaymentReminder, context:
     if change.add_fact("reminded", each_time=True):
         email = email_draft.payment_reminder(log, event)
         change.send_emails(email)
-        text = f"Please pay {money(log, event.amount)} by {moment(event.until, log.store.time_zone)}."
+        amount, until = money(log, event.amount), moment(log, event.until)
+        text = for_customer(log).gettext("Please pay %(amount)s by %(until)s.", amount=amount, until=until)
         change.notify_customer("payment_reminder", email.subject, text, event.url)
     return change.decision()
 
@@ -118,17 +137,19 @@ def payment_reminder(log: NotificationLog, event: OrderPaymentReminder, context:
 @notification_logs.on(OrderItemsDelivered)
 def items_delivered(log: NotificationLog, event: OrderItemsDelivered, context: Context) -> Decision[NotificationLog]:
     """Parcels and what can be used at once are two facts with an email each."""
-    change, number = NotificationChange(log, context), log.number
+    change, number, words = NotificationChange(log, context), log.number, for_customer(log)
     parcels = [item for item in event.items if item.instructions.kind == "shipment"]
     others = [item for item in event.items if item.instructions.kind != "shipment"]
     if others and change.add_fact("delivered", each_time=True):
         change.send_emails(email_draft.delivery(log, others))
         products = ", ".join(item.product for item in others)
-        change.notify_customer("delivered", f"Order {number}: your purchase is ready", products)
+        title = words.gettext("Order %(number)s: your purchase is ready", number=number)
+        change.notify_customer("delivered", title, products)
     if parcels and change.add_fact("shipped", each_time=True):
         change.send_emails(email_draft.shipment(log, parcels))
         products = ", ".join(item.product for item in parcels)
-        change.notify_customer("shipped", f"Order {number}: your parcel is on its way", products)
+        title = words.gettext("Order %(number)s: your parcel is on its way", number=number)
+        change.notify_customer("shipped", title, products)
     return change.decision()
 
 
@@ -136,9 +157,9 @@ def items_delivered(log: NotificationLog, event: OrderItemsDelivered, context: C
 def delivery_failed(log: NotificationLog, event: OrderDeliveryFailed, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("delivery_failed", each_time=True):
-        change.send_emails(email_draft.delivery_failure(log, event.item, event.product, event.text))
-        title = f"Delivery failed: order {log.number}, {event.product}"
-        change.notify_staff("delivery_failure", title, event.text)
+        email = email_draft.delivery_failure(log, event.item, event.product, event.text)
+        change.send_emails(email)
+        change.notify_staff("delivery_failure", email.subject, event.text)
     return change.decision()
 
 
@@ -146,9 +167,9 @@ def delivery_failed(log: NotificationLog, event: OrderDeliveryFailed, context: C
 def delivery_waiting(log: NotificationLog, event: OrderDeliveryWaiting, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("delivery_waiting", each_time=True):
-        change.send_emails(email_draft.delivery_waits(log, event.item, event.product, event.text))
-        title = f"Delivery waits for you: order {log.number}, {event.product}"
-        change.notify_staff("delivery_waiting", title, event.text)
+        email = email_draft.delivery_waits(log, event.item, event.product, event.text)
+        change.send_emails(email)
+        change.notify_staff("delivery_waiting", email.subject, event.text)
     return change.decision()
 
 
@@ -156,8 +177,9 @@ def delivery_waiting(log: NotificationLog, event: OrderDeliveryWaiting, context:
 def supply_low(log: NotificationLog, event: OrderSupplyLow, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("supply_low", each_time=True):
-        change.send_emails(email_draft.supply_low(log, event.what, event.text))
-        change.notify_staff("supply_low", f"Little is left: {event.what}", event.text)
+        email = email_draft.supply_low(log, event.what, event.text)
+        change.send_emails(email)
+        change.notify_staff("supply_low", email.subject, event.text)
     return change.decision()
 
 
@@ -173,13 +195,17 @@ def waits_for_staff(log: NotificationLog, event: OrderWaitsForStaff, context: Co
 
 @notification_logs.on(OrderFailed, reads=endpoints_of)
 def failed(log: NotificationLog, event: OrderFailed, context: Context) -> Decision[NotificationLog]:
-    change, number = NotificationChange(log, context), log.number
+    """The customer is told in the store's words, and by email only the first time."""
+    change, words = NotificationChange(log, context), for_customer(log)
     change.set(failed=True)
     if change.add_fact("failed", each_time=True):
-        change.send_emails(email_draft.order_failed(log, event.reason))
-        text = "Our staff are working on it. You do not need to do anything."
-        change.notify_customer("order_failed", f"There is a problem with order {number}", text)
-        change.notify_staff("order_failed", f"Order {number} needs attention", event.reason)
+        alert, problem = email_draft.order_failed(log, event.reason), email_draft.order_problem(log)
+        change.send_emails(alert)
+        text = words.gettext("Our staff are working on it. You do not need to do anything.")
+        change.notify_customer("order_failed", problem.subject, text)
+        change.notify_staff("order_failed", alert.subject, event.reason)
+        if change.add_fact("problem"):
+            change.send_emails(problem)
     return change.decision()
 
 
@@ -197,56 +223,76 @@ def completed(log: NotificationLog, event: OrderCompleted, context: Context) -> 
     change = NotificationChange(log, context)
     change.set(failed=False)
     if change.add_fact("completed"):
-        change.notify_customer("order_completed", f"Order {log.number} is complete", "Everything has been delivered.")
+        words = for_customer(log)
+        title = words.gettext("Order %(number)s is complete", number=log.number)
+        text = words.gettext("Everything has been delivered.")
+        change.notify_customer("order_completed", status_title(log, OrderStatus.COMPLETED, title), text)
     return change.decision()
 
 
 @notification_logs.on(OrderCancelled, reads=endpoints_of)
 def cancelled(log: NotificationLog, event: OrderCancelled, context: Context) -> Decision[NotificationLog]:
-    change, title = NotificationChange(log, context), f"Order {log.number} was cancelled"
+    change = NotificationChange(log, context)
     if change.add_fact("cancelled"):
-        change.send_emails(email_draft.cancellation(log, event))
+        email = email_draft.cancellation(log, event)
+        change.send_emails(email)
+        title = status_title(log, OrderStatus.CANCELLED, email.subject)
         change.notify_customer("order_cancelled", title, about_money(log, event))
+        title = for_staff(log).gettext("Order %(number)s was cancelled", number=log.number)
         change.notify_staff("order_cancelled", title, event.reason or event.code)
     return change.decision()
 
 
 def about_money(log: NotificationLog, event: OrderCancelled) -> str:
+    words = for_customer(log)
     if event.code == "sold_out":
-        return "It is sold out. You were not charged."
-    return "Your payment will be refunded." if log.paid else ""
+        return words.gettext("It is sold out. You were not charged.")
+    return words.gettext("Your payment will be refunded.") if log.paid else ""
 
 
 @notification_logs.on(OrderExpired, reads=endpoints_of)
 def expired(log: NotificationLog, event: OrderExpired, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("expired"):
-        change.send_emails(email_draft.expiry(log))
-        change.notify_customer("order_expired", f"Order {log.number} has expired", "It was not paid in time.")
+        email = email_draft.expiry(log)
+        change.send_emails(email)
+        title = status_title(log, OrderStatus.EXPIRED, email.subject)
+        change.notify_customer("order_expired", title, for_customer(log).gettext("It was not paid in time."))
     return change.decision()
 
 
 @notification_logs.on(OrderRefunded, reads=endpoints_of)
 def refunded(log: NotificationLog, event: OrderRefunded, context: Context) -> Decision[NotificationLog]:
-    change, title = NotificationChange(log, context), f"{money(log, event.amount)} of order {log.number} was refunded"
+    change = NotificationChange(log, context)
     if change.add_fact("refunded", event.refund):
         change.send_emails(email_draft.refund(log, event))
-        change.notify_customer("refund", title)
-        change.notify_staff("refund", title, event.reason)
+        change.notify_customer("refund", _refunded_title(for_customer(log), log, event))
+        change.notify_staff("refund", _refunded_title(for_staff(log), log, event), event.reason)
     return change.decision()
+
+
+def _refunded_title(words: Language, log: NotificationLog, event: OrderRefunded) -> str:
+    amount = money(log, event.amount, words)
+    return words.gettext("%(amount)s of order %(number)s was refunded", amount=amount, number=log.number)
 
 
 @notification_logs.on(OrderRefundFailed, reads=endpoints_of)
 def refund_failed(log: NotificationLog, event: OrderRefundFailed, context: Context) -> Decision[NotificationLog]:
     """The customer is told of one that the bank sent back, since of any other nothing was said before."""
-    change, amount = NotificationChange(log, context), money(log, event.amount)
+    change, words = NotificationChange(log, context), for_staff(log)
     if change.add_fact("refund_returned" if event.returned else "refund_failed", each_time=True):
         change.send_emails(email_draft.refund_failure(log, event.amount, event.text, returned=event.returned))
-        title = f"Refund {'sent back' if event.returned else 'failed'}: order {log.number}, {amount}"
+        about = {"number": log.number, "amount": money(log, event.amount, words)}
+        if event.returned:
+            title = words.gettext("Refund sent back: order %(number)s, %(amount)s", **about)
+        else:
+            title = words.gettext("Refund failed: order %(number)s, %(amount)s", **about)
         change.notify_staff("refund_failure", title, event.text)
         if event.returned:
             change.send_emails(email_draft.refund_returned(log, event.amount))
-            change.notify_customer("refund_returned", f"Your refund of {amount} was sent back by the bank")
+            amount = money(log, event.amount)
+            title = for_customer(log).gettext("Your refund of %(amount)s was sent back by the bank", amount=amount)
+            change.notify_customer("refund_returned", title)
     return change.decision()
 
 
@@ -256,5 +302,6 @@ def stray_charge(log: NotificationLog, event: OrderStrayCharge, context: Context
     if change.add_fact("stray_charge", event.transaction):
         email = email_draft.stray_charge(log, event)
         change.send_emails(email)
-        change.notify_staff("stray_charge", email.subject, f"{event.transaction}: see the provider's dashboard.")
+        text = for_staff(log).gettext("%(charge)s: see the provider's dashboard.", charge=event.transaction)
+        change.notify_staff("stray_charge", email.subject, text)
     return change.decision()

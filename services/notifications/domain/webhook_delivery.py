@@ -16,6 +16,7 @@ from services.notifications.domain.notification_log import (
 )
 from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.records import WebhookDeliveryAttempt
+from services.notifications.domain.words import for_staff
 from shared.contracts.notifications import (
     PauseWebhook,
     ReplayWebhooks,
@@ -64,7 +65,10 @@ def not_delivered(
             message=delivery.id, endpoint=delivery.endpoint, event=delivery.event, attempts=delivery.attempts, text=text
         )
     )
-    change.notify_staff("webhook_exhausted", f"Webhook {post.endpoint} did not accept {post.event}", text)
+    title = for_staff(log).gettext(
+        "Webhook %(endpoint)s did not accept %(event)s", endpoint=post.endpoint, event=post.event
+    )
+    change.notify_staff("webhook_exhausted", title, text)
     return change.decision()
 
 

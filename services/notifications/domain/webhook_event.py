@@ -15,6 +15,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "placed": ("order.created", "order.updated"),
     "paid": ("order.received", "order.updated"),
     "completed": ("order.completed", "order.updated"),
+    **dict.fromkeys(("received", "accepted", "request_declined"), ("order.updated",)),
     "cancelled": ("order.updated",),
     "expired": ("order.updated",),
     "failed": ("order.updated",),

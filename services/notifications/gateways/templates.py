@@ -1,4 +1,4 @@
-"""Emails from templates: `templates/<name>.html` (escaped) and `<name>.txt`, compiled once."""
+"""Emails from templates: `templates/<name>.html` (escaped) and `<name>.txt`, each compiled once per language."""
 
 from __future__ import annotations
 
@@ -6,34 +6,47 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from jinja2 import FileSystemLoader, Template
 
 from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.mime import compose
+from shared.languages import language
+from shared.languages.templates import TranslatedTemplates
 
 FOLDER = Path(__file__).parents[1] / "templates"
 ALL = tuple(chain.from_iterable(TEMPLATES.values()))
 
 
 class EmailTemplates:
-    """Making one raises jinja2.TemplateError if a template is missing or invalid."""
+    """Making one raises jinja2.TemplateError if a template is missing or invalid. Templates in other languages than
+    English are compiled when they are first needed."""
 
     def __init__(self, names: Iterable[str] = ALL) -> None:
-        environment = Environment(
-            loader=FileSystemLoader(FOLDER),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._templates: dict[str, tuple[Template, Template]] = {
-            name: (environment.get_template(f"{name}.txt"), environment.get_template(f"{name}.html")) for name in names
-        }
+        self._names = frozenset(names)
+        self._sources: dict[str, TranslatedTemplates] = {}
+        self._compiled: dict[tuple[str, str], tuple[Template, Template, dict[str, str]]] = {}
+        for name in self._names:
+            self._of(name, "en")
 
     def render(self, email: SendEmail) -> bytes:
         """The whole message, with CRLF line ends. Raises KeyError for a template that does not exist."""
-        text, html = self._templates[email.template]
-        values = {"subject": email.subject, **email.data}
+        text, html, reader = self._of(email.template, email.language)
+        values = {"subject": email.subject, **reader, **email.data}
         return compose(email, text.render(values).strip() + "\n", html.render(values).lstrip())
+
+    def _of(self, name: str, tag: str) -> tuple[Template, Template, dict[str, str]]:
+        """The text, the HTML, and what the latter says of its language."""
+        found = self._compiled.get((name, tag))
+        if found:
+            return found
+        if name not in self._names:
+            raise KeyError(name)
+        words = language(tag)
+        made = self._sources.get(words.name)
+        if made is None:
+            made = self._sources[words.name] = TranslatedTemplates(FileSystemLoader(FOLDER), words.texts)
+        reader = {"language": words.tag, "direction": words.locale.text_direction}
+        found = made.get_template(f"{name}.txt"), made.get_template(f"{name}.html"), reader
+        self._compiled[name, tag] = found
+        return found

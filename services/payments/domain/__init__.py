@@ -2,6 +2,7 @@
 
 from services.payments.domain import (
     by_hand,
+    card_verification,
     charge,
     charge_result,
     expiry,
@@ -17,6 +18,7 @@ from services.payments.domain.payment import payments
 __all__ = [
     "CORES",
     "by_hand",
+    "card_verification",
     "charge",
     "charge_result",
     "expiry",

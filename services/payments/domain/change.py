@@ -17,6 +17,7 @@ from services.payments.domain.ledger import (
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
 from services.payments.domain.status_record import is_told, status_record
+from services.payments.domain.verification import ForgetCard
 from shared.contracts.payments import PaymentCaptured
 from shared.core import Change, Decision, TimerMessage
 from shared.core.fast_dataclasses import replace
@@ -34,10 +35,18 @@ class PaymentChange(Change[Payment]):
     last event."""
 
     def decision(self) -> Decision[Payment]:
+        self._forget_cards()
         if self.changed and is_told(self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
         return super().decision()
+
+    def _forget_cards(self) -> None:
+        payment = self.state
+        for card in payment.cards_to_forget:
+            self.request(ForgetCard(card.provider, self.context.key, card.number, card.payment_method))
+            asked = replace(card, forgetting=True)
+            self.set(verifications=tuple(asked if it.number == card.number else it for it in self.state.verifications))
 
     def update_attempt(self, attempt: ChargeAttempt, **changes: Any) -> ChargeAttempt:
         """Keep an attempt as changed; a change of its status becomes history."""

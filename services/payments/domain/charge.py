@@ -6,7 +6,10 @@ charges.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.payments.domain.capabilities import DEFAULT, capabilities
+from services.payments.domain.card_verification import cancel_verification
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import (
@@ -18,11 +21,13 @@ from services.payments.domain.payment import (
     payments,
 )
 from services.payments.domain.refund import refund_rest
+from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentRequested
 from shared.contracts.payments import PaymentCancelled, PaymentUnresolved
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
 
+CLOSED_AS: Mapping[type, str] = {OrderCancelled: "cancelled", OrderExpired: "expired", OrderDeclined: "declined"}
 SOLD_OUT = "sold_out"
 """Of an `order.cancelled`: why."""
 
@@ -54,27 +59,31 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     return change.decision()
 
 
-@payments.begins(OrderCancelled, OrderExpired)
-def order_closed(payment: Payment | None, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
+@payments.begins(OrderCancelled, OrderExpired, OrderDeclined)
+def order_closed(
+    payment: Payment | None, closed: OrderCancelled | OrderExpired | OrderDeclined, context: Context
+) -> Decision[Payment]:
     """Without a payment nothing was requested. After a restore of checkout's database the request can come behind this:
     then the row says that the order has ended."""
-    closed_as = "expired" if isinstance(closed, OrderExpired) else "cancelled"
+    closed_as = CLOSED_AS[type(closed)]
     if payment is None:
         return Decision(ended_unrequested(context.store, closed_as) if _may_be_requested(closed) else None)
     if payment.closed_as:
         return Decision(payment)
     change = PaymentChange(payment, context)
     change.set(closed_as=closed_as)
+    for verification in payment.verifications:
+        cancel_verification(change, verification)
     refund_rest(change)
     advance(change)
     return change.decision()
 
 
-def _may_be_requested(closed: OrderCancelled | OrderExpired) -> bool:
+def _may_be_requested(closed: OrderCancelled | OrderExpired | OrderDeclined) -> bool:
     """Later, though the order has ended: not where it was never placed, or where nothing could be reserved."""
     if isinstance(closed, OrderExpired):
         return closed.was is not OrderStatus.CREATED
-    return closed.code != SOLD_OUT
+    return isinstance(closed, OrderDeclined) or closed.code != SOLD_OUT
 
 
 def _latest(payment: Payment) -> int:
@@ -83,6 +92,7 @@ def _latest(payment: Payment) -> int:
 
 
 def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
+    kept = payment.kept_card if request.kept_card else None
     return ChargeCard(
         provider=request.provider or DEFAULT,
         order=context.key,
@@ -92,7 +102,8 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
         amount=request.amount,
         currency=request.currency,
         return_url=request.return_url,
-        payment_method=request.payment_method or "",
+        payment_method=(kept.payment_method if kept else request.payment_method) or "",
+        customer=kept.customer if kept else "",
         token=request.token or "",
         method=request.method or "",
         descriptor=request.statement_descriptor or "",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from shared.languages import marked
+
 
 class DeclineReason(StrEnum):
     """What a customer can act on."""
@@ -27,17 +29,19 @@ class DeclineReason(StrEnum):
 
 
 CUSTOMER_TEXTS: Mapping[DeclineReason, str] = {
-    DeclineReason.CARD_DECLINED: "Your card was declined. Use another card, or ask your bank.",
-    DeclineReason.INSUFFICIENT_FUNDS: "Your card has insufficient funds.",
-    DeclineReason.EXPIRED_CARD: "Your card has expired.",
-    DeclineReason.INCORRECT_DETAILS: "The card's details are not correct. Check them and try again.",
-    DeclineReason.LIMIT_EXCEEDED: "Your card's limit was exceeded. Use another card, or ask your bank.",
-    DeclineReason.NOT_SUPPORTED: "Your card does not support this purchase. Use another card.",
-    DeclineReason.NOT_CONFIRMED: "The payment was not confirmed with your bank. Try again, or use another card.",
-    DeclineReason.TRY_AGAIN: "Your bank could not process the payment. Try again in a few minutes.",
-    DeclineReason.METHOD_UNUSABLE: "This payment method cannot be used. Choose another one.",
-    DeclineReason.NOT_CHARGEABLE: "This order cannot be paid in this way. Contact the store.",
-    DeclineReason.NOT_CHARGED: "The payment did not go through, and nothing was charged. Try again.",
+    DeclineReason.CARD_DECLINED: marked("Your card was declined. Use another card, or ask your bank."),
+    DeclineReason.INSUFFICIENT_FUNDS: marked("Your card has insufficient funds."),
+    DeclineReason.EXPIRED_CARD: marked("Your card has expired."),
+    DeclineReason.INCORRECT_DETAILS: marked("The card's details are not correct. Check them and try again."),
+    DeclineReason.LIMIT_EXCEEDED: marked("Your card's limit was exceeded. Use another card, or ask your bank."),
+    DeclineReason.NOT_SUPPORTED: marked("Your card does not support this purchase. Use another card."),
+    DeclineReason.NOT_CONFIRMED: marked(
+        "The payment was not confirmed with your bank. Try again, or use another card."
+    ),
+    DeclineReason.TRY_AGAIN: marked("Your bank could not process the payment. Try again in a few minutes."),
+    DeclineReason.METHOD_UNUSABLE: marked("This payment method cannot be used. Choose another one."),
+    DeclineReason.NOT_CHARGEABLE: marked("This order cannot be paid in this way. Contact the store."),
+    DeclineReason.NOT_CHARGED: marked("The payment did not go through, and nothing was charged. Try again."),
 }
 
 

@@ -13,6 +13,16 @@ from services.payments.domain.operations import (
     RetryRefund,
 )
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
+from services.payments.domain.verification import (
+    FindVerification,
+    ForgetCard,
+    ForgetDue,
+    ReleaseDue,
+    ReleaseVerification,
+    VerificationCheckDue,
+    VerificationStatus,
+    VerifyCard,
+)
 from shared.core import NO_WORK, Work
 
 CHECKS_CHARGE, CHECKS_REFUND = (FindCharge, ChargeCheckDue), (FindRefund, RefundCheckDue)
@@ -37,6 +47,20 @@ def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> 
     }
     if at_rest:
         rules["a charge in progress has its call"] = all(_may_end(attempt, work) for attempt in payment.attempts)
+        rules["what a verification holds is being released"] = all(
+            not (it.held or it.status is VerificationStatus.CANCELLING)
+            or work.to_come("payments", (ReleaseVerification, ReleaseDue), str(it.number))
+            for it in payment.verifications
+        )
+        rules["a kept card that is not needed any more is being forgotten"] = not payment.cards_to_forget and all(
+            it.forgotten or not it.forgetting or work.to_come("payments", (ForgetCard, ForgetDue), str(it.number))
+            for it in payment.verifications
+        )
+        rules["a card that is being verified has its call"] = all(
+            it.status is not VerificationStatus.VERIFYING
+            or work.to_come("payments", (VerifyCard, FindVerification, VerificationCheckDue), str(it.number))
+            for it in payment.verifications
+        )
         rules["a refund in progress has its call"] = all(_may_be_made(refund, work) for refund in payment.refunds)
     return [rule for rule, holds in rules.items() if not holds]
 

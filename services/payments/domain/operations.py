@@ -120,6 +120,8 @@ class ChargeCard(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=300
     """When the order's time to pay is over."""
     method: str = ""
     """`card`, …; empty for the provider's usual one."""
+    customer: str = ""
+    """The provider's id of the customer for whom the card was kept: it is charged while the customer is away."""
 
     @property
     def key(self) -> str:

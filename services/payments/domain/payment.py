@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from services.payments.domain.capabilities import Capabilities, capabilities
 from services.payments.domain.operations import ChargeCard, Fee, RefundResult
+from services.payments.domain.verification import Verification, VerificationStatus
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -200,6 +201,26 @@ class Payment:
     revision: int = 0
     """Of its latest status record."""
     updated_at: datetime | None = None
+    verifications: tuple[Verification, ...] = ()
+    """Of cards, before the order is accepted."""
+
+    @property
+    def kept_card(self) -> Verification | None:
+        """The card that was verified last."""
+        verified = (it for it in reversed(self.verifications) if it.status is VerificationStatus.VERIFIED)
+        return next(verified, None)
+
+    @property
+    def cards_to_forget(self) -> tuple[Verification, ...]:
+        """Of those kept for one charge: that charge has ended, or is not made any more."""
+        if self.open_attempt or self.waiting:
+            return ()
+        ended = bool(self.closed_as or self.attempts)
+        kept = [it for it in self.verifications if it.payment_method and not it.forgetting]
+        return tuple(it for it in kept if ended or it.status is VerificationStatus.CANCELLED)
+
+    def verification(self, number: int) -> Verification | None:
+        return next((it for it in self.verifications if it.number == number), None)
 
     @property
     def ended_unrequested(self) -> bool:
@@ -298,7 +319,8 @@ class Payment:
     @property
     def status(self) -> PaymentStatus:
         if self.paying_attempt is None:
-            return PaymentStatus.PENDING if self.open_attempt or self.waiting else PaymentStatus.FAILED
+            waits = self.open_attempt or self.waiting or (self.verifications and not self.attempts)
+            return PaymentStatus.PENDING if waits else PaymentStatus.FAILED
         if self.order_refunded == 0:
             return PaymentStatus.PAID
         return PaymentStatus.REFUNDED if self.order_is_refunded else PaymentStatus.PARTIALLY_REFUNDED

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 
+from services.payments.domain.card_verification import apply_verification_report
 from services.payments.domain.charge_result import apply_charge_report
 from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.domain.payment import Payment, payments
 from services.payments.domain.refund_report import apply_refund_report
+from services.payments.domain.verification import VerificationReported
 from shared.contracts.payments import PaymentReported
 from shared.core import Context, Decision, Report, codec
 
@@ -28,4 +30,7 @@ def reported(payment: Payment, fact: PaymentReported, context: Context) -> Decis
     if fact.report == RefundReported.__qualname__:
         refund: RefundReported = codec.load(RefundReported, body)
         return apply_refund_report(payment, refund, context)
+    if fact.report == VerificationReported.__qualname__:
+        verification: VerificationReported = codec.load(VerificationReported, body)
+        return apply_verification_report(payment, verification, context)
     raise LookupError(f"{fact.report} is not known to this build")

@@ -58,6 +58,16 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """Which transactions that write are in progress, by numbers that are given out in order."""
+
+    oldest: int
+    """Of those in progress; at least `following` where there is none."""
+    following: int
+    """Above all that have begun."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseRequest:
     """How many operations of a kind to lease, at most, and for how many seconds."""
 
@@ -213,6 +223,8 @@ class Store(Protocol):
     async def outbox_highest(self) -> int:
         """The highest id in the outbox; 0 when it is empty."""
         ...
+
+    async def running(self) -> Running: ...
 
     async def outbox_sent(self, ids: Sequence[int]) -> None: ...
 

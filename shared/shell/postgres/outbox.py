@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from shared.shell.ports.rows import SHOWN_BYTES, OutboxRow, ParkedRow, UndeliverableRow
-from shared.shell.ports.store import MOST_PARKED, Reach
+from shared.shell.ports.store import MOST_PARKED, Reach, Running
 from shared.shell.postgres import statements
 from shared.shell.postgres.connections import Connections, execute, fetch
 from shared.shell.postgres.statements import Sql
@@ -29,6 +29,10 @@ class OutboxOnPostgres(Connections):
     async def outbox_highest(self) -> int:
         ((highest,),) = await self.fetch(statements.OUTBOX_HIGHEST, {})
         return int(highest)
+
+    async def running(self) -> Running:
+        ((oldest, following),) = await self.fetch(statements.RUNNING, {})
+        return Running(int(oldest), int(following))
 
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         if self._kept_topics:

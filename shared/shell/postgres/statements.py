@@ -223,6 +223,12 @@ OUTBOX_HEAD = Sql("""
 """)
 OUTBOX_ROWS = Sql("select topic, key, headers, body, id from outbox where id = any(cast(:ids as bigint[]))")
 OUTBOX_HIGHEST = Sql("select coalesce(max(id), 0) from outbox")
+# Transactions that only read (a backup) have no number. The snapshot's `xmax` knows of those that have ended only, so a
+# number of its own is what all in progress are below.
+RUNNING = Sql("""
+    select cast(cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as bigint),
+        cast(cast(pg_current_xact_id() as text) as bigint)
+""")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
 # Measured: 3 µs a row more than the deletion alone.
 OUTBOX_SENT_KEPT = Sql("""

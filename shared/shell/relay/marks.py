@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from shared.shell.ports.clock import back_off
+from shared.shell.ports.store import Running
 
 SWEEP_SECONDS = 2.0
 SWEEP_SHARE = 20
@@ -15,13 +16,14 @@ LONGEST_HOLD = 60.0
 
 
 class LowMark:
-    """From where to read the outbox: above rows that were sent long enough ago that nothing below can appear but by a
-    very late commit, which the next sweep finds. Spares walking over the dead rows of a queue."""
+    """From where to read the outbox: above rows that were sent a while ago, and below which no transaction can commit
+    any more. Spares walking over the dead rows of a queue. What is put back below it is found by the next sweep."""
 
     def __init__(self) -> None:
         self._trusted = 0
         self._next = 0
-        """What will be trusted when it is old enough."""
+        """What will be trusted once it is old enough, and all transactions below `_begun` have ended."""
+        self._begun = 0
         self._highest = 0
         self._since = 0.0
         self._swept = float("-inf")
@@ -40,10 +42,19 @@ class LowMark:
         if self._sweeping:
             self._pause = max(SWEEP_SECONDS, seconds * SWEEP_SHARE)
 
-    def sent(self, highest: int, now: float) -> None:
+    def sent(self, highest: int) -> None:
         self._highest = max(self._highest, highest)
-        if now - self._since >= SWEEP_SECONDS:
-            self._trusted, self._next, self._since = self._next, self._highest, now
+
+    def is_old(self, now: float) -> bool:
+        """Whether it may rise."""
+        return self._highest > self._trusted and now - self._since >= SWEEP_SECONDS
+
+    def rise(self, running: Running, now: float) -> None:
+        """`running`: asked for after what was sent so far. A transaction takes its number before the ids of its rows,
+        so those in progress may still commit lower ones; when they have, later rows of the same keys may come above."""
+        self._since = now
+        if running.oldest >= self._begun:
+            self._trusted, self._next, self._begun = self._next, self._highest, running.following
 
     def not_sent(self, lowest: int) -> None:
         """A row that was read is still in the outbox: no read may begin above it."""

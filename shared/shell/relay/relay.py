@@ -1,7 +1,8 @@
 """From the outbox to Kafka, in order per key: read the lowest rows, produce, delete those acknowledged.
 
 One worker of a service relays at a time (an advisory lock). There is no cursor that a late commit could slip behind:
-each read starts at a low mark that is seconds old, and every few seconds at the very beginning.
+each read starts at a low mark below which no transaction can commit any more, and every few seconds at the very
+beginning.
 
 Three things can go wrong, and each stops no more than it must: Kafka refuses a record for good (it is undeliverable,
 and later ones of its topic and key wait behind it), a topic takes nothing (it is left out and tried again), or Kafka
@@ -124,6 +125,8 @@ class _Term:
             # Clear first, then look: a wake-up in between is not lost.
             self.relay.clear()
             began = self.clock.time()
+            if self.mark.is_old(began):
+                self.mark.rise(await self.store.running(), began)
             due = self.held_up.due(began)
             highest = await self.store.outbox_highest() if self.held_up.holds else 0
             start = 0 if due else self.mark.start(began)
@@ -132,7 +135,7 @@ class _Term:
             if due and not _full(rows):
                 self._release(due - {row.topic for row in rows})  # nothing waits for them any more
             if not rows:
-                self.mark.sent(highest, self.clock.time())  # below are rows of topics that are held up alone
+                self.mark.sent(highest)  # below are rows of topics that are held up alone
             self.remaining = False
             again = bool(rows) and await self._relay(rows)
             self.relay.troubles = 0
@@ -159,7 +162,7 @@ class _Term:
         if unsent:
             self.mark.not_sent(min(unsent))
         else:
-            self.mark.sent(rows[-1].id, self.clock.time())
+            self.mark.sent(rows[-1].id)
         news = self.held_up.count > holds or len(self.suspects) > suspects
         return news or (gone > 0 and (bool(unsent) or _full(rows)))
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, deliveries, files, games, money, monitor, numbers, unknowns
+from tests.simulation.mutants import builds, deliveries, files, games, money, monitor, numbers, requests, unknowns
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "money",
     "monitor",
     "numbers",
+    "requests",
     "unknowns",
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.checkout.domain.card_check import verification_amount
 from services.checkout.domain.store import Store, stores
 from services.checkout.domain.store_change import SettingsChange
 from services.checkout.domain.store_settings import KEPT_IN, given, settings_of, values_of
@@ -130,6 +131,17 @@ def test_an_empty_text_is_none_where_there_need_not_be_one() -> None:
     assert (scenario.state.statement_descriptor, scenario.state.card.name) == (None, "")
 
 
+def test_languages_are_those_that_there_are_texts_in() -> None:
+    scenario = shop().hear(change(words={"languages": ("de-AT", "en-GB", "tr")}))
+    assert scenario.state.card.languages == ("de-AT", "en-GB", "tr")
+    assert problems(scenario, change(words={"languages": ("de", "pt-BR", "de_CH", "fi")})) == {
+        ("words.languages.1", "unknown_language"),
+        ("words.languages.2", "repeated_language"),
+    }
+    assert problems(scenario, change(words={"languages": ()})) == {("words.languages", "missing")}
+    assert scenario.hear(change("words.languages")).state.card.languages is None
+
+
 def test_a_card_has_only_what_differs_from_the_defaults() -> None:
     """It travels with every order."""
     before = codec.dump(shop().state.card)
@@ -153,3 +165,35 @@ def test_the_whole_command_keeps_what_it_does_not_have_and_contradicts_nothing()
     assert [problem.code for problem in scenario.refuses(store()).problems] == ["contradiction"]
     scenario.hear(store(payment_providers=("manual",), name="Southwind"))
     assert (scenario.state.card.name, scenario.state.card.time_zone) == ("Southwind", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("orders", "fields", "named"),
+    [
+        ({"capture": "approval"}, {"orders.capture"}, "orders.approval"),
+        ({"approval": "staff"}, {"orders.capture"}, "orders.approval"),
+        ({"verification": "setup"}, {"orders.verification"}, "orders.approval"),
+    ],
+)
+def test_approval_capture_and_verification_fit(orders: dict[str, Any], fields: set[str], named: str) -> None:
+    refused = shop().refuses(change(orders=orders))
+    assert {problem.field for problem in refused.problems} == fields
+    assert all(named in problem.text and problem.code == "contradiction" for problem in refused.problems)
+
+
+def test_a_store_that_approves_and_verifies() -> None:
+    staff = {"approval": "staff", "capture": "approval", "verification": "amount"}
+    state = shop().hear(change(orders=staff | {"verification_amount": {"USD": 200}})).state
+    assert (state.approval, state.capture, state.verification) == ("staff", "approval", "amount")
+    by_hand = shop(payment_providers=("manual",))
+    assert problems(by_hand, change(orders=staff)) == {("orders.verification", "contradiction")}
+    amounts = {"verification_amount": {"USD": 20, "EUR": 100}}
+    assert problems(shop(), change(orders=staff | amounts)) == {
+        ("orders.verification_amount.USD", "amount_too_small"),
+        ("orders.verification_amount.EUR", "contradiction"),
+    }
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("USD", 100), ("EUR", 100), ("GBP", 60), ("JPY", 100), ("KWD", 20)])
+def test_a_card_is_verified_by_twice_the_least_amount(currency: str, amount: int) -> None:
+    assert verification_amount(None, currency) == amount

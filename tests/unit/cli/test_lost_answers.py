@@ -28,6 +28,8 @@ KEYED = {
     *(
         "refund",
         "record-payment",
+        "accept",
+        "decline",
         "cancel",
         "ship",
         "retry",
@@ -164,6 +166,8 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
 @pytest.mark.parametrize(
     ("arguments", "service", "request_", "look"),
     [
+        ("accept ORD-1", "checkout", "POST /orders/o-1/accept", "orderbus order ORD-1"),
+        ("decline ORD-1", "checkout", "POST /orders/o-1/decline", "orderbus order ORD-1"),
         ("cancel ORD-1", "checkout", "POST /orders/o-1/cancel", "orderbus order ORD-1"),
         ("complete ORD-1", "checkout", "POST /orders/o-1/complete", "orderbus order ORD-1"),
         ("ship ORD-1 --carrier x --tracking y", "fulfillment", "POST /orders/o-1/ship", "orderbus order ORD-1"),

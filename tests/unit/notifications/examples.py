@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.policy
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 from services.notifications.domain import CORES
 from services.notifications.domain.endpoint import Endpoints
@@ -62,6 +64,13 @@ def placed(**changes: object) -> OrderPlaced:
         purchased=2700,
     )
     return order.model_copy(update=changes)
+
+
+def bodies(mail: bytes) -> tuple[str, str]:
+    """Text and HTML of an email, the latter without character references."""
+    parts = email.message_from_bytes(mail, policy=email.policy.default).iter_parts()
+    text, html = (part.get_content() for part in parts)
+    return text, unescape(html)
 
 
 def webhook(

@@ -8,7 +8,7 @@ import pytest
 
 from services.notifications.gateways.templates import EmailTemplates
 from shared.contracts.checkout import OrderPaymentReminder
-from tests.unit.notifications.examples import CUSTOMER, placed_order
+from tests.unit.notifications.examples import CUSTOMER, bodies, placed_order
 
 UNTIL = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 
@@ -30,8 +30,11 @@ def test_each_reminder_is_an_email_and_a_feed_entry(declined: bool) -> None:
     first, second = order.emails
     assert first.message_id != second.message_id
     assert first.subject == "Your order ORD-ABCDEFGH12 is not paid yet"
-    mail = EmailTemplates().render(first).replace(b"=\r\n", b"")
-    assert b"Please pay 27.00 EUR by 10 March 2026, 09:30 UTC" in mail and b"https://pay.example/1" in mail
-    assert (b"the last payment did not go through" in mail) == declined
+    text, _ = bodies(EmailTemplates().render(first))
+    assert "Please pay €27.00 by March 10, 2026, 9:30\u00a0AM UTC" in text and "https://pay.example/1" in text
+    assert ("the last payment did not go through" in text) == declined
     entry = order.feed(CUSTOMER)[-1]
-    assert (entry.text, entry.link) == ("Please pay 27.00 EUR by 10 March 2026, 09:30 UTC.", "https://pay.example/1")
+    assert (entry.text, entry.link) == (
+        "Please pay €27.00 by March 10, 2026, 9:30\u00a0AM UTC.",
+        "https://pay.example/1",
+    )

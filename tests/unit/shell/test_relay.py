@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.shell.ports.bus import BusUnavailable, Sent
 from shared.shell.ports.rows import OutboxRow
-from shared.shell.ports.store import Reach, StoreUnavailable
+from shared.shell.ports.store import Reach, Running, StoreUnavailable
+from shared.shell.relay import marks
 from shared.shell.relay.marks import SWEEP_SECONDS, LowMark
 from shared.shell.relay.relay import Relay
 from shared.simulation.memory_database import OUTBOX
@@ -123,6 +125,42 @@ async def test_a_row_that_commits_late_is_never_skipped() -> None:
     assert topic.records[-1].id == 1
 
 
+class SlowLock(FreeLock):
+    """Reads take long, so sweeps are rare."""
+
+    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
+        await asyncio.sleep(0.02)
+        return await super().head(reach)
+
+
+async def test_what_commits_late_is_sent_before_later_rows_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that sleeps before its commit keeps its key's next rows from being written, and nothing else."""
+    monkeypatch.setattr(marks, "SWEEP_SECONDS", 0.02)
+    harness, topic, go_on = Harness(), Topic(), asyncio.Event()
+    await harness.counts("slow")
+
+    async def hold(statement: str) -> None:
+        if statement == "commit" and asyncio.current_task() is slow:
+            await go_on.wait()
+
+    slow = asyncio.create_task(harness.counts("slow"))
+    harness.store.pause = hold
+    relay = Relay(harness.store, topic, lambda: SlowLock(harness.store), harness.metrics, random.Random(1), idle=0.005)
+    running = asyncio.create_task(relay.run())
+    for _ in range(10):
+        await asyncio.sleep(0.02)
+        await harness.counts("quick")
+    go_on.set()
+    await slow
+    await harness.counts("slow")
+    async with asyncio.timeout(2):
+        while harness.store.rows(OUTBOX):
+            await asyncio.sleep(0.005)
+    running.cancel()
+
+    assert [row.id for row in topic.records if row.key == "slow"] == [1, 2, 13]
+
+
 async def test_an_outbox_that_cannot_be_read_or_emptied_is_tried_again() -> None:
     harness, topic = Harness(), Topic()
     await harness.counts("t-1")
@@ -140,6 +178,26 @@ async def test_an_outbox_that_cannot_be_read_or_emptied_is_tried_again() -> None
     assert [row.id for row in topic.records] == [1, 1], "sent again, since it was unknown"
 
 
+@dataclass
+class Outbox:
+    """As PostgreSQL has it: ids are given out while rows are written, and seen once their transactions end."""
+
+    ids: int = 0
+    transactions: int = 0
+    open: dict[int, int] = field(default_factory=dict)
+    """The row that each transaction in progress has written."""
+
+    def write(self) -> None:
+        self.ids, self.transactions = self.ids + 1, self.transactions + 1
+        self.open[self.transactions] = self.ids
+
+    def end(self, which: int) -> int:
+        return self.open.pop(sorted(self.open)[which % len(self.open)])
+
+    def running(self) -> Running:
+        return Running(min(self.open, default=self.transactions + 1), self.transactions + 1)
+
+
 class TestLowMark:
     def test_it_sweeps_from_the_very_beginning_every_few_seconds(self) -> None:
         mark = LowMark()
@@ -148,14 +206,15 @@ class TestLowMark:
             now = 100 + step * 0.1
             start = mark.start(now)
             starts.append((now, start))
-            mark.sent(1000 + step * 10, now)
+            mark.sent(1000 + step * 10)
+            if mark.is_old(now):
+                mark.rise(Running(step, step), now)
         sweeps = [now for now, start in starts if start == 0]
         assert max(b - a for a, b in pairwise(sweeps)) <= 2 * SWEEP_SECONDS
         assert len(sweeps) < len(starts) / 2 + 5
 
     @given(st.lists(st.tuples(st.floats(0.001, 3), st.integers(1, 500)), min_size=1, max_size=200))
     def test_it_never_starts_above_what_was_sent_a_sweep_ago(self, steps: list[tuple[float, int]]) -> None:
-        """What is trusted is old: a row below it could only come by a commit that took longer than a sweep."""
         mark, now, highest = LowMark(), 1000.0, 0
         sent: list[tuple[float, int]] = []
         for seconds, rows in steps:
@@ -164,5 +223,30 @@ class TestLowMark:
             old = [high for at, high in sent if at <= now - SWEEP_SECONDS]
             assert start <= max(old, default=0)
             highest += rows
-            mark.sent(highest, now)
+            mark.sent(highest)
+            if mark.is_old(now):
+                mark.rise(Running(rows, rows), now)
             sent.append((now, highest))
+
+    @given(st.lists(st.tuples(st.floats(0.001, 3), st.sampled_from("wwwe"), st.integers(0, 9)), max_size=200))
+    def test_it_never_starts_above_a_row_that_is_not_committed_yet(self, steps: list[tuple[float, str, int]]) -> None:
+        """However long its transaction takes: once it is committed, later rows of its key may come above."""
+        mark, outbox, now = LowMark(), Outbox(), 1000.0
+        for seconds, what, which in steps:
+            now += seconds
+            if what == "w" or not outbox.open:
+                outbox.write()
+            else:
+                mark.sent(outbox.end(which))
+            if mark.is_old(now):
+                mark.rise(outbox.running(), now)
+            assert all(mark.start(now) < id for id in outbox.open.values())
+
+    def test_it_rises_again_once_all_have_committed(self) -> None:
+        mark, outbox = LowMark(), Outbox()
+        for now in range(100, 200, 3):
+            outbox.write()
+            mark.sent(outbox.end(0))
+            mark.rise(outbox.running(), now)
+        mark.start(200)
+        assert mark.start(200.1) == outbox.ids - 1

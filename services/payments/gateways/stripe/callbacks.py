@@ -18,9 +18,11 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.payments.domain.operations import ChargeReported, RefundReported
+from services.payments.domain.verification import VerificationReported
 from services.payments.gateways.provider import OrderOf
 from services.payments.gateways.stripe.objects import Json, captured_charge, charge_result, refund_result
 from services.payments.gateways.stripe.settings import StripeSettings
+from services.payments.gateways.stripe.verifications import verification_result
 from shared.contracts.envelope import has_nul, read_key
 from shared.core import Report, codec
 from shared.core.money import MAX_AMOUNT
@@ -39,6 +41,17 @@ INTENT_EVENTS = frozenset(
         "payment_intent.canceled",
     }
 )
+VERIFICATION_EVENTS = frozenset(
+    {
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.payment_failed",
+        "payment_intent.canceled",
+        "setup_intent.succeeded",
+        "setup_intent.setup_failed",
+        "setup_intent.canceled",
+    }
+)
+"""Of a card that is verified. Stripe's dashboard must send them, too; without them payments asks."""
 REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 MAX_EVENT = 400_000
@@ -188,6 +201,10 @@ def _check(report: Report) -> None:
         url = report.result.url
         if url and not _URL.fullmatch(url):
             raise ValueError("no URL")
+    if isinstance(report, VerificationReported):
+        _check_amounts(report.result.held)
+        if report.result.url and not _URL.fullmatch(report.result.url):
+            raise ValueError("no URL")
     if isinstance(report, RefundReported):
         _check_amounts(report.result.amount)
 
@@ -212,9 +229,9 @@ def _callback(event: Json) -> Callback | None:
     )
 
 
-def reference_of(report: ChargeReported | RefundReported) -> str:
-    """Of the charge; empty where the report of a refund names none."""
-    return report.result.reference if isinstance(report, ChargeReported) else report.result.charge
+def reference_of(report: ChargeReported | RefundReported | VerificationReported) -> str:
+    """Of the charge or verification; empty where the report of a refund names none."""
+    return report.result.charge if isinstance(report, RefundReported) else report.result.reference
 
 
 def created(event: Json) -> datetime:
@@ -222,14 +239,22 @@ def created(event: Json) -> datetime:
     return datetime.fromtimestamp(event["created"], UTC)
 
 
-def _report(type: str, thing: Json, metadata: Json) -> ChargeReported | RefundReported | None:
+def _report(type: str, thing: Json, metadata: Json) -> ChargeReported | RefundReported | VerificationReported | None:
     if type in REFUND_EVENTS:
         return RefundReported(str(metadata.get("refund", "")), refund_result(thing))
+    if metadata.get("verification") and type != "payment_intent.succeeded":  # that one someone captured at Stripe
+        return _verification_report(type, thing, str(metadata["verification"]))
     attempt = str(metadata.get("attempt") or "0")
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
         return None
     if type in INTENT_EVENTS:
         return ChargeReported(int(attempt), charge_result(thing))
-    if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
-        return ChargeReported(int(attempt), captured_charge(thing))
-    return None
+    captured = type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent")
+    return ChargeReported(int(attempt), captured_charge(thing)) if captured else None
+
+
+def _verification_report(type: str, thing: Json, number: str) -> VerificationReported | None:
+    sound = number.isascii() and number.isdigit() and len(number) < 9
+    return (
+        VerificationReported(int(number), verification_result(thing)) if sound and type in VERIFICATION_EVENTS else None
+    )

@@ -10,14 +10,11 @@ as well, and only if nothing is there, the call is made under a key derived from
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-import aiohttp
 import stripe
 from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
@@ -33,15 +30,15 @@ from services.payments.domain.operations import (
     RefundCharge,
     RefundResult,
 )
-from services.payments.gateways.limits import CircuitBreaker
-from services.payments.gateways.stripe.api import EXPANDED, INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
+from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
+from services.payments.gateways.stripe.api import EXPANDED, INTENTS, REFUNDS
+from services.payments.gateways.stripe.calls import CLOCKS_DIFFER, descriptor_suffix, looked_up
 from services.payments.gateways.stripe.currencies import to_stripe
 from services.payments.gateways.stripe.errors import (
     charge_refused_for,
     code_of,
     decline_reason,
     details_of,
-    is_replayed,
     not_an_outcome,
     words_of,
 )
@@ -53,56 +50,35 @@ from services.payments.gateways.stripe.objects import (
     is_of_another,
     refund_result,
 )
-from services.payments.gateways.stripe.settings import StripeSettings
-from shared.core import FailedOutcome, NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
+from services.payments.gateways.stripe.verifications import StripeVerifications, verification_refused
+from shared.core import FailedOutcome, NoOutcome, NotDone, NotTried, Operation, Outcome, Retry, Unknown
 from shared.core.ids import time_of
-from shared.shell.operations.rate_limit import RateLimiter
 
-Found = TypeVar("Found", bound=Outcome | NotDone | NotTried | Retry)
 ABANDONED = {"cancellation_reason": "abandoned"}
-KEYS_PER_OPERATION = 3
-CLOCKS_DIFFER = 300.0
-"""Seconds by which the worker's clock and Stripe's may differ."""
 LONGEST_WAIT = 8 * 86_400.0
 """Seconds."""
 WAITS_FOR_STAFF = 3600.0
 """Seconds until a refund is tried again that cannot be made before staff act."""
-DESCRIPTOR_LENGTH = 22
-DESCRIPTOR_FORBIDDEN = str.maketrans("", "", "<>\\'\"*")
 STRIPE_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
 
 
-class StripeGateway(StripeApi):
-    """Performs every operation of payments at Stripe. Amounts in minor units. `now` gives Unix seconds."""
-
-    def __init__(
-        self,
-        settings: StripeSettings,
-        *,
-        limiter: RateLimiter | None = None,
-        breaker: CircuitBreaker | None = None,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__(settings, limiter)
-        self._breaker = breaker or CircuitBreaker(clock=now)
-        self._now = now
+class StripeGateway(StripeVerifications):
+    """Performs every operation of payments at Stripe. Amounts in minor units."""
 
     # The port
 
     async def perform(self, operation: Operation, key: str) -> Outcome | NoOutcome:
         match operation:
             case ChargeCard():
-                return await self._guarded(_charge_refused, lambda: self._charge(operation, key))
+                return await self.guarded(_charge_refused, lambda: self._charge(operation, key))
             case CancelCharge():
-                return await self._guarded(_cancel_refused, lambda: self._cancel(operation))
+                return await self.guarded(_cancel_refused, lambda: self._cancel(operation))
             case RefundCharge():
-                return await self._guarded(_refund_refused(type(operation)), lambda: self._refund(operation, key))
-            case FindCharge():
-                return await self._guarded(_find_refused(FindCharge.Failed), lambda: self._find_charge(operation))
-            case FindFee():
-                return await self._guarded(_find_refused(FindFee.Failed), lambda: self._find_fee(operation))
-            case FindRefund():
-                return await self._guarded(_find_refused(FindRefund.Failed), lambda: self._find_refund(operation))
+                return await self.guarded(_refund_refused(type(operation)), lambda: self._refund(operation, key))
+            case FindCharge() | FindFee() | FindRefund():
+                return await self.guarded(_find_refused(type(operation).Failed), lambda: self._find(operation))
+            case VerifyCard() | ReleaseVerification() | FindVerification() | ForgetCard():
+                return await self.guarded(verification_refused(operation), lambda: self.verification(operation, key))
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
 
     async def find(self, operation: Operation, key: str) -> Outcome | NotDone | NoOutcome:
@@ -110,35 +86,12 @@ class StripeGateway(StripeApi):
         those of its intent. All else can simply be done again."""
         match operation:
             case ChargeCard():
-                return await self._guarded(_still_unknown, lambda: self._charge_on_record(operation))
+                return await self.guarded(_still_unknown, lambda: self._charge_on_record(operation))
             case RefundCharge():
-                return await self._guarded(_still_unknown, lambda: self._refund_on_record(operation))
+                return await self.guarded(_still_unknown, lambda: self._refund_on_record(operation))
+            case VerifyCard():
+                return await self.guarded(_still_unknown, lambda: self.verification_on_record(operation))
         return NotDone()
-
-    async def _guarded(
-        self, refused: Callable[[stripe.StripeError], Outcome | NoOutcome], call: Callable[[], Awaitable[Found]]
-    ) -> Found | Outcome | NoOutcome:
-        """Make a call unless Stripe is down, and turn every failure into an answer. `refused` gives the answer if
-        Stripe refused this very request."""
-        if wait := self._breaker.wait():
-            return NotTried("Stripe does not answer. Calls to it are paused.", after=wait)
-        try:
-            answer = await call()
-        except NoTurnError as late:
-            return NotTried("The call waits for its turn: Stripe limits the rate of calls.", after=late.seconds)
-        except stripe.StripeError as error:
-            status = error.http_status or 0
-            if status == 0 or status >= 500:
-                self._breaker.failed()
-            else:
-                self._breaker.succeeded()
-            return not_an_outcome(error) or refused(error)
-        except (aiohttp.ClientError, TimeoutError, OSError) as lost:
-            self._breaker.failed()
-            return Unknown(f"The connection to Stripe was lost ({type(lost).__name__}).")
-        if not isinstance(answer, NotTried):
-            self._breaker.succeeded()
-        return answer
 
     # Calls
 
@@ -148,9 +101,9 @@ class StripeGateway(StripeApi):
             return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
         if wrong := _not_in_units(charge):
             return ChargeCard.Failed("amount_off_step", wrong, reason=DeclineReason.NOT_CHARGEABLE)
-        late = charge.until is not None and self._now() > charge.until.timestamp()
-        if late or self._now() - self._since(charge.since) > KEY_LIFETIME.total_seconds():
-            found = await _looked_up(lambda: self._charge_on_record(charge))
+        late = charge.until is not None and self.now() > charge.until.timestamp()
+        if late or self.now() - self._since(charge.since) > KEY_LIFETIME.total_seconds():
+            found = await looked_up(lambda: self._charge_on_record(charge))
             if not isinstance(found, NotDone):
                 return found
             if late:
@@ -160,41 +113,14 @@ class StripeGateway(StripeApi):
             return await self.call("post", INTENTS, params, key=key)
 
         try:
-            method = charge.payment_method or await self._method_of(charge.token, key)
+            method = charge.payment_method or await self.method_of(charge.token, key)
             params = _charge_params(charge, method)
-            made = await self._with_keys(create, key, lambda: self._intent_of(charge))
+            made = await self.with_keys(create, key, lambda: self._intent_of(charge))
         except stripe.CardError as declined:  # the SDK makes one of every answer with 402
             if not_an_outcome(declined):
                 raise
             return _declined(declined)
         return _charge_outcome(charge_result(made))
-
-    async def _method_of(self, token: str, key: str) -> str:
-        """The payment method of a card token, since an intent accepts no token. A token works once, hence the key."""
-
-        async def create(key: str) -> Json:
-            return await self.call("post", METHODS, {"type": "card", "card": {"token": token}}, key=key)
-
-        async def nothing_to_find() -> None:
-            return None
-
-        return str((await self._with_keys(create, f"{key}.method", nothing_to_find))["id"])
-
-    async def _with_keys(
-        self, call: Callable[[str], Awaitable[Json]], key: str, look_up: Callable[[], Awaitable[Json | None]]
-    ) -> Json:
-        """Call under `key`. Where its answer does not say what was done (an old server error, or the key was used with
-        other parameters: the first call has ended), look it up, and then call under the next key."""
-        for number in range(1, KEYS_PER_OPERATION + 1):
-            try:
-                return await call(key if number == 1 else f"{key}.{number}")
-            except (stripe.APIError, stripe.IdempotencyError) as error:
-                silent = isinstance(error, stripe.IdempotencyError) or is_replayed(error)
-                if not silent or error.http_status == HTTPStatus.CONFLICT or number == KEYS_PER_OPERATION:
-                    raise
-                if found := await _found(look_up, error):
-                    return found
-        raise AssertionError("the last key's answer is returned or raised")
 
     async def _cancel(self, cancel: CancelCharge) -> Outcome:
         """Cancelling twice is harmless, so it needs no key."""
@@ -215,19 +141,28 @@ class StripeGateway(StripeApi):
             return refund.Failed("amount_off_step", wrong)
         if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
             return refund.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
-        too_old = self._now() - _made_at(refund.refund, self._now()) > KEY_LIFETIME.total_seconds()
+        too_old = self.now() - _made_at(refund.refund, self.now()) > KEY_LIFETIME.total_seconds()
         if too_old or refund.tries > 1:  # an earlier try may have been made after all
-            found = await _looked_up(lambda: self._refund_on_record(refund))
+            found = await looked_up(lambda: self._refund_on_record(refund))
             if not isinstance(found, NotDone):
                 return found
 
         async def create(key: str) -> Json:
             return await self.call("post", REFUNDS, _refund_params(refund), key=key)
 
-        made = await self._with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund))
+        made = await self.with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund))
         return refund.Done(refund_result(made))
 
     # Look-ups
+
+    async def _find(self, find: FindCharge | FindFee | FindRefund) -> Outcome | Retry:
+        match find:
+            case FindCharge():
+                return await self._find_charge(find)
+            case FindFee():
+                return await self._find_fee(find)
+            case FindRefund():
+                return await self._find_refund(find)
 
     async def _find_charge(self, find: FindCharge) -> Outcome:
         intent: Json | None
@@ -267,27 +202,7 @@ class StripeGateway(StripeApi):
 
     def _since(self, since: datetime | None) -> float:
         """Unix seconds. If it is unknown when something was requested: as long ago as an order can wait."""
-        return since.timestamp() if since else self._now() - LONGEST_WAIT
-
-
-async def _looked_up(look_up: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome | NotDone | NotTried:
-    """What the records show before a call. Where they cannot be read, no call is made."""
-    try:
-        return await look_up()
-    except stripe.StripeError as error:
-        if isinstance(not_an_outcome(error), OperatorFault):
-            raise
-        return NotTried(f"Stripe's records cannot be read ({code_of(error)}).")
-    except (aiohttp.ClientError, TimeoutError, OSError) as lost:
-        return NotTried(f"Stripe's records cannot be read ({type(lost).__name__}).")
-
-
-async def _found(look_up: Callable[[], Awaitable[Json | None]], cause: stripe.StripeError) -> Json | None:
-    """What the records show; when they cannot be read, the outcome stays unknown because of `cause`."""
-    try:
-        return await look_up()
-    except (stripe.StripeError, NoTurnError):
-        raise cause from None
+        return since.timestamp() if since else self.now() - LONGEST_WAIT
 
 
 # The meaning of a refused request
@@ -350,16 +265,11 @@ def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams
         "capture_method": "automatic",
         "expand": EXPANDED,
     }
-    if suffix := _descriptor(charge.descriptor):
+    if charge.customer:
+        params |= {"customer": charge.customer, "off_session": True}
+    if suffix := descriptor_suffix(charge.descriptor):
         params["statement_descriptor_suffix"] = suffix
     return params
-
-
-def _descriptor(text: str) -> str:
-    """What Stripe accepts as a suffix: https://docs.stripe.com/get-started/account/statement-descriptors."""
-    printable = "".join(letter for letter in text.translate(DESCRIPTOR_FORBIDDEN) if " " <= letter <= "~")
-    suffix = printable[:DESCRIPTOR_LENGTH].strip()
-    return suffix if any(letter.isalpha() for letter in suffix) else ""
 
 
 def _refund_params(refund: RefundCharge) -> RefundCreateParams:

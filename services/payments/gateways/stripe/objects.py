@@ -32,13 +32,13 @@ def charge_result(intent: Json) -> ChargeResult:
 
 
 def _charge_status(intent: Json) -> ChargeResult:
-    id, card = intent["id"], _card_in(intent.get("payment_method"))
+    id, card = intent["id"], card_in(intent.get("payment_method"))
     match intent["status"]:
         case "succeeded":
             received = from_stripe(intent["amount_received"], intent["currency"])
             return ChargeResult(id, "succeeded", received, card=card, fee=fee_of(intent))
         case "requires_action":
-            return ChargeResult(id, "requires_action", url=_action_url(intent), card=card)
+            return ChargeResult(id, "requires_action", url=action_url(intent), card=card)
         case "canceled":
             return ChargeResult(id, "cancelled", card=card)
         case "requires_payment_method" | "requires_confirmation":
@@ -77,7 +77,7 @@ def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
 def decline(error: Json) -> tuple[str, str, Card | None]:
     """Code, message and card of a card error."""
     code = error.get("decline_code") or error.get("code") or "card_declined"
-    return str(code), str(error.get("message") or NO_WORDS)[:500], _card_in(error.get("payment_method"))
+    return str(code), str(error.get("message") or NO_WORDS)[:500], card_in(error.get("payment_method"))
 
 
 def fee_of(intent: Json) -> Fee | None:
@@ -105,12 +105,12 @@ def _decimal(rate: object) -> str:
     return f"{found:f}"[:40] if found.is_finite() else ""
 
 
-def _action_url(intent: Json) -> str:
+def action_url(intent: Json) -> str:
     redirect = (intent.get("next_action") or {}).get("redirect_to_url") or {}
     return str(redirect.get("url") or "")
 
 
-def _card_in(method: Any) -> Card | None:
+def card_in(method: Any) -> Card | None:
     """The card of a payment method or of a charge's payment_method_details; None if it is only an id."""
     card = method.get("card") if isinstance(method, Mapping) else None
     if not card or not card.get("last4"):
@@ -130,7 +130,7 @@ def captured_charge(charge: Json) -> ChargeResult:
         str(charge["payment_intent"]),
         "succeeded",
         from_stripe(charge["amount_captured"], currency),
-        card=_card_in(charge.get("payment_method_details")),
+        card=card_in(charge.get("payment_method_details")),
         requested=from_stripe(charge["amount"], currency),
         currency=currency,
         store=str(metadata.get("store", "")),

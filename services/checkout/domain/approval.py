@@ -1,0 +1,57 @@
+"""Staff accept or decline an order that waits for approval. Only an accepted one is charged."""
+
+from __future__ import annotations
+
+from services.checkout.domain import submission
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import Order, PaymentOverdue, orders
+from services.checkout.domain.payment import complete_payment, open_to_pay, request_payment
+from services.checkout.domain.timeline import money
+from shared.contracts.approval import AcceptOrder, DeclineOrder, OrderAccepted, OrderDeclined
+from shared.contracts.providers import MANUAL
+from shared.contracts.values import OrderStatus
+from shared.core import Context, Decision, Refused
+
+
+@orders.on(AcceptOrder)
+def accepted(order: Order, command: AcceptOrder, context: Context) -> Decision[Order] | Refused:
+    if refused := _not_received(order):
+        return refused
+    if not order.reserved:
+        return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
+    if not order.is_verified:
+        return Refused("not_verified", "The customer's card is not verified. It cannot be charged.")
+    change = OrderChange(order, context)
+    amount = money(order.purchased, order.currency)
+    by_hand = submission.provider_of(order.choice, order.payment_providers) == MANUAL
+    change.note(command.type, f"Accepted: {amount} to be {'paid' if by_hand else 'charged'}.", reason=command.reason)
+    change.move_to(OrderStatus.ACCEPTED)
+    change.cancel_timer(PaymentOverdue)
+    change.publish(OrderAccepted(amount=order.purchased, currency=order.currency))
+    if order.purchased == 0:
+        change.note("order.paid", "Free order: no payment needed.")
+        complete_payment(change)
+        return change.decision()
+    if by_hand:
+        open_to_pay(change)
+    request_payment(change)
+    return change.decision()
+
+
+@orders.on(DeclineOrder)
+def declined(order: Order, command: DeclineOrder, context: Context) -> Decision[Order] | Refused:
+    """Fulfillment releases the stock, and payments what it has authorised."""
+    if refused := _not_received(order):
+        return refused
+    change = OrderChange(order, context)
+    change.note(command.type, "Declined: nothing is charged.", reason=command.reason, note=command.note)
+    change.move_to(OrderStatus.DECLINED, command.note or None)
+    change.publish(OrderDeclined(note=command.note))
+    change.cancel_timer(PaymentOverdue)
+    return change.decision()
+
+
+def _not_received(order: Order) -> Refused | None:
+    if order.status is OrderStatus.RECEIVED:
+        return None
+    return Refused("not_received", f"The order waits for no approval: it is {order.status_in_words}.")
