@@ -60,6 +60,7 @@ class Secrets:
     stripe_control_token: str
     outside_token: str
     postgres_password: str
+    pay_keys: str
 
     @classmethod
     def make(cls) -> "Secrets":
@@ -73,6 +74,7 @@ class Secrets:
             stripe_control_token=secrets.token_urlsafe(24),
             outside_token=secrets.token_urlsafe(24),
             postgres_password=secrets.token_urlsafe(24),
+            pay_keys=secrets.token_urlsafe(32),
         )
 
 

@@ -156,6 +156,8 @@ class Stack:
                 "ORDERBUS_FULFILLMENT__DISCORD_URL": f"{self.outside_url}/discord/api/v10",
                 "ORDERBUS_FULFILLMENT__DATA_KEYS": self.secrets.data_keys,
                 "ORDERBUS_NOTIFICATIONS__FEED_SECRET": self.secrets.feed_secret,
+                "ORDERBUS_PAY_PAGE__URL": f"http://{LOOPBACK}:{self.ports['payments']}",
+                "ORDERBUS_PAY_PAGE__KEYS": self.secrets.pay_keys,
                 "ORDERBUS_STRIPE__API_KEY": self.secrets.stripe_key,
                 "ORDERBUS_STRIPE__API_BASE": self.stripe_url,
                 "ORDERBUS_STRIPE__WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,

@@ -23,6 +23,7 @@ from shared.contracts import (
     delivery_work,
     fulfillment,
     notifications,
+    pay_page,
     payments,
     stock,
     store_settings,
@@ -66,6 +67,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         card_verification.PaymentVerified,
         card_verification.PaymentVerificationActionRequired,
         card_verification.PaymentVerificationDeclined,
+        pay_page.PaymentRetryRequested,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,

@@ -20,6 +20,7 @@ from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import approval, checkout, delivery_work, notifications
 from shared.core import Message, Ref
+from shared.pay_links import PayLinks
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Recall, Service
 
@@ -42,7 +43,8 @@ FACTS = (
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
     private, streams = settings.webhooks_to_private_addresses, settings.notifications.streams_per_feed
-    emails, webhooks = SmtpEmails(settings.smtp), Webhooks(Outbound(private=private), StoredEndpoints(engine))
+    emails = SmtpEmails(settings.smtp, links=PayLinks.of(settings.pay_page))
+    webhooks = Webhooks(Outbound(private=private), StoredEndpoints(engine))
     tokens = FeedTokens(settings.notifications.feed_secret.get_secret_value())
     return Service(
         name="notifications",

@@ -1,4 +1,4 @@
-"""Notifications' settings: its own section, and the mail server's."""
+"""Notifications' settings: its own section, the mail server's, and the pay page's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from shared.pay_links import PayPageSettings
 from shared.setting_types import Secret
 from shared.settings import Section, ServiceSettings, Settings
 
@@ -51,3 +52,4 @@ class NotificationsSection(ServiceSettings):
 class NotificationsSettings(Settings):
     notifications: NotificationsSection
     smtp: SmtpSettings = SmtpSettings()
+    pay_page: PayPageSettings = PayPageSettings()

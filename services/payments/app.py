@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,11 +32,36 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import approval, card_verification, checkout, payments
+from shared.contracts import approval, card_verification, checkout, pay_page, payments
+from shared.core import Message, Topic
+from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
+
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    payments.EVENTS: [
+        payments.PaymentActionRequired,
+        payments.PaymentCaptured,
+        payments.PaymentDeclined,
+        payments.PaymentUnresolved,
+        payments.PaymentStrayCharge,
+        payments.PaymentRefundNeeded,
+        payments.PaymentSettled,
+        payments.PaymentSettlementContradicted,
+        payments.PaymentCancelled,
+        payments.PaymentRefunded,
+        payments.PaymentRefundFailed,
+        payments.PaymentSurplusRefunded,
+        card_verification.PaymentVerified,
+        card_verification.PaymentVerificationActionRequired,
+        card_verification.PaymentVerificationDeclined,
+        pay_page.PaymentRetryRequested,
+    ],
+    payments.CALLBACKS: [payments.PaymentReported],
+    payments.STATUS: [payments.PaymentStatusRecord],
+}
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -47,38 +72,26 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [payments.RefundPayment, payments.RecordPayment, payments.SettlePayment],
+            payments.COMMANDS: [
+                payments.RefundPayment,
+                payments.RecordPayment,
+                payments.SettlePayment,
+                pay_page.RetryPayment,
+            ],
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
+                checkout.OrderPaymentActionRequired,
+                checkout.OrderPaymentDeclined,
+                checkout.OrderPaymentReminder,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
                 approval.OrderDeclined,
                 approval.OrderVerificationRequested,
             ],
         },
-        emits={
-            payments.EVENTS: [
-                payments.PaymentActionRequired,
-                payments.PaymentCaptured,
-                payments.PaymentDeclined,
-                payments.PaymentUnresolved,
-                payments.PaymentStrayCharge,
-                payments.PaymentRefundNeeded,
-                payments.PaymentSettled,
-                payments.PaymentSettlementContradicted,
-                payments.PaymentCancelled,
-                payments.PaymentRefunded,
-                payments.PaymentRefundFailed,
-                payments.PaymentSurplusRefunded,
-                card_verification.PaymentVerified,
-                card_verification.PaymentVerificationActionRequired,
-                card_verification.PaymentVerificationDeclined,
-            ],
-            payments.CALLBACKS: [payments.PaymentReported],
-            payments.STATUS: [payments.PaymentStatusRecord],
-        },
+        emits=EMITS,
         refusal=payments.PaymentsRefused,
         kept=as_message,
         storage=storage,
@@ -90,7 +103,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
         status_records={Payment: last_record},
-        routes=routes(providers),
+        routes=routes(providers, PayLinks.of(settings.pay_page)),
         upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention)],
         resources=[gateway.close for gateway in gateways.values()],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,11 +15,13 @@ from pydantic import Field
 from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import OrderOf, Provider
 from services.payments.owed import OWED, REFUNDS, owed_payments
+from services.payments.pay_page import PayPages, add_pay_page, payment_reader
 from services.payments.preview import PREVIEW, refund_preview
 from services.payments.storage import attempts, ledger_entries, payments
 from services.payments.views import payment_view
 from shared.contracts.payments import RecordPayment, RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
+from shared.pay_links import PayLinks
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
@@ -86,12 +88,16 @@ PAYMENTS = Declaration("Payments, by order", (DeclaredResponse(PaymentsPage),), 
 LEDGER = Declaration("Ledger entries, in order of time", (DeclaredResponse(LedgerPage),), query=LedgerQuery)
 
 
-def routes(providers: Iterable[Provider]) -> Routes:
+def routes(providers: Sequence[Provider], links: PayLinks | None = None) -> Routes:
+    """`links`: to the pay page, where there is one."""
+    forms = [form for provider in providers if (form := provider.pay_form())]
+
     def add(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, payments)
         add_commands(application, api, COMMANDS, store_of)
         for provider in providers:
             provider.add_callbacks(application, api, order_of(api, provider.name))
+        add_pay_page(application, PayPages(api, links, forms, payment_reader(api)))
         add, of_order = functools.partial(add_route, application), found_by(store_of)
         add("GET", "/orders/{key}/payment", one_payment(api), "payment.read", of_order, PAYMENT)
         add("POST", "/orders/{key}/refund/preview", refund_preview(api), RefundPayment.type, of_order, PREVIEW)

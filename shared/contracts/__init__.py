@@ -5,6 +5,7 @@ from shared.contracts import (  # noqa: F401
     delivery_work,
     fulfillment,
     notifications,
+    pay_page,
     payments,
     stock,
     store_settings,

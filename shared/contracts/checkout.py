@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime
 
+from shared.contracts.pay_page import PayPage
 from shared.contracts.values import (
     Address,
     Amount,
@@ -148,6 +149,8 @@ class OrderPaymentActionRequired(Event, type="order.payment_action_required", to
 
     url: Url
     until: AwareDatetime
+    page: PayPage | None = None
+    """What the pay page shows."""
 
 
 class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
@@ -164,6 +167,8 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     """How often the customer can still try to pay. 0: the order stays open until `until`, but cannot be paid again."""
     retry_after: AwareDatetime | None = None
     """When the customer can pay again, unless at once."""
+    page: PayPage | None = None
+    """What the pay page shows."""
 
 
 class OrderPaymentReminder(Event, type="order.payment_reminder", topic=ORDERS):
@@ -177,6 +182,8 @@ class OrderPaymentReminder(Event, type="order.payment_reminder", topic=ORDERS):
     until: AwareDatetime
     declined: bool = False
     """A payment was declined."""
+    page: PayPage | None = None
+    """What the pay page shows."""
 
 
 class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):

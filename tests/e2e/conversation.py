@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -202,6 +203,13 @@ class Customer:
         )
         found = next(mail for mail in mails if subject in mail["subject"])
         return await self.world.outside.mail(found["id"])
+
+    async def opens_pay_page(self, subject: str) -> str:
+        """The link of the mail that asks to pay."""
+        mail = await self.gets_mail(subject)
+        links = re.findall(r"http://127\.0\.0\.1:\d+/pay/[\w.-]+", mail["text"])
+        assert len(links) == 1, mail["text"]
+        return str(links[0])
 
     async def feed(self) -> list[dict[str, Any]]:
         answer = await self.world.edges.get("notifications", f"/feeds/{self.store}~customer~{self.who.id}")

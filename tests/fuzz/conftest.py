@@ -13,6 +13,7 @@ import pytest_asyncio
 from deploy.demo.basket import checkout, person
 from deploy.demo.shop import Order
 from services.fulfillment.gateways.links import Claim, Links
+from shared.pay_links import PayLinks
 from tests.faults.system import SCARCE, System, running_system
 
 STORE = "lasting"
@@ -52,6 +53,8 @@ def names(system: System, orders: Sequence[Order], endpoint: str) -> dict[str, S
     item = str(orders[0].latest["items"][0]["item"])
     expires = [datetime.now(UTC) + timedelta(hours=hours) for hours in (1, -1)]
     tokens = [links.url(Claim(keys[0], item, when)).rpartition("/")[2] for when in expires]
+    pages = PayLinks("", (system.stack.secrets.pay_keys,))
+    tokens += [pages.url(key, expires[0]).rpartition("/")[2] for key in keys[:2]]
     return {
         "store": [STORE, "hasty"],
         "sku": ["atlas", "audiobook", "print"],

@@ -78,7 +78,16 @@ async def test_in_the_idempotency_key(served: tuple[ServiceEdge, int], key: byte
         if "Idempotency-Key" in route.path or route.method == "GET":
             continue
         if route.path.startswith(
-            ("/parked", "/undeliverable", "/destinations", "/feeds", "/stripe", "/stores/{store}/secrets", FILES)
+            (
+                "/parked",
+                "/undeliverable",
+                "/destinations",
+                "/feeds",
+                "/stripe",
+                "/pay/",
+                "/stores/{store}/secrets",
+                FILES,
+            )
         ):
             continue  # they take none
         if route.path.endswith(("/preview", "/discord/{connection}/test", "/downloads/renew")):

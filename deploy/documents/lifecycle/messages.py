@@ -35,6 +35,7 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, LINK
+from shared.contracts.pay_page import PaymentRetryRequested
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.core import Message
 
@@ -121,6 +122,12 @@ def _command(message: Message, actor: str) -> Row:
     return Row(f"`{message.type}`", lambda life: message, actor)
 
 
+def _retry(attempt: int) -> PaymentRetryRequested:
+    return PaymentRetryRequested(
+        attempt=attempt, provider="stripe", payment_method="pm_card_visa", return_url="https://pay.example/pay/x"
+    )
+
+
 COMMANDS = (
     _command(OPENED_CHECKOUT, "customer"),
     _command(submitted(), "customer"),
@@ -148,6 +155,8 @@ PAYMENTS = (
     Row("`payment.captured`, overpaid", lambda life: captured(_amount(life) + 500, _attempt(life))),
     Row("`payment.declined`", lambda life: declined(_attempt(life))),
     Row("`payment.declined`, of another attempt", lambda life: declined(_attempt(life) + 1)),
+    Row("`payment.retry_requested`", lambda life: _retry(_attempt(life))),
+    Row("`payment.retry_requested`, after an earlier attempt", lambda life: _retry(_attempt(life) + 7)),
     Row("`payment.cancelled`", lambda life: payments.PaymentCancelled(attempt=_attempt(life))),
     Row(
         "`payment.unresolved`",

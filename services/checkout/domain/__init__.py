@@ -6,6 +6,7 @@ from services.checkout.domain import (  # noqa: F401
     card_verification,
     delivery,
     expiry,
+    pay_again,
     payment,
     placement,
     refund,

@@ -12,6 +12,7 @@ from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
+from services.checkout.domain.pay_page import page_of
 from services.checkout.domain.reminders import cancel_reminders, remind_from
 from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
 from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
@@ -51,7 +52,7 @@ CAPTURE_COUNTS = VOID | {*UNDER_WAY}
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
     if order.status is OrderStatus.RECEIVED:
         return other_card(order, command, context)
-    if refused := _not_payable(order, context.at):
+    if refused := not_payable(order, context.at):
         return refused
     problems = list(submission.payment_problems(command.payment, order, required=True))
     if not problems:
@@ -66,7 +67,7 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
     return change.decision()
 
 
-def _not_payable(order: Order, at: datetime) -> Refused | None:
+def not_payable(order: Order, at: datetime) -> Refused | None:
     if order.status is not PENDING:
         return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
     if order.is_closing or order.is_overdue(at):
@@ -83,8 +84,9 @@ def takes_kept_card(order: Order) -> bool:
     return order.attempts == 0 and order.card_check is CardCheck.VERIFIED
 
 
-def request_payment(change: OrderChange) -> int:
-    """Request the next attempt, by the customer's choice, which is not kept. Its number."""
+def request_payment(change: OrderChange, return_url: str = "") -> int:
+    """Request the next attempt, by the customer's choice, which is not kept. Its number. `return_url`: where the
+    customer comes back to from the bank, if that is not the order's page."""
     order, attempt = change.state, change.state.attempts + 1
     provider = submission.provider_of(order.choice, order.payment_providers)
     method = (order.choice.method if order.choice else None) or submission.methods_of(provider, order)[0]
@@ -109,7 +111,7 @@ def request_payment(change: OrderChange) -> int:
             currency=order.currency,
             items=tuple(line.item for line in order.lines),
             customer_email=required(order.customer, "customer").email,
-            return_url=order.page(change.context.key),
+            return_url=return_url or order.page(change.context.key),
             payment_method=(order.choice.payment_method or None) if order.choice else None,
             token=(order.choice.token or None) if order.choice else None,
             statement_descriptor=order.statement_descriptor,
@@ -224,6 +226,7 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
             until=until,
             tries_left=left,
             retry_after=change.state.retry_after if left else None,
+            page=page_of(change.state, change.context.key),
         )
     )
 
@@ -245,7 +248,8 @@ def action_required(order: Order, fact: PaymentActionRequired, context: Context)
         return change.without_effect("the time to pay is over")
     open_to_pay(change)
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
-    change.publish(OrderPaymentActionRequired(url=fact.url, until=required(change.state.deadline, "deadline")))
+    page = page_of(change.state, context.key)
+    change.publish(OrderPaymentActionRequired(url=fact.url, until=page.until, page=page))
     return change.decision()
 
 

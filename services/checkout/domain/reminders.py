@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ChargeState, Order, PaymentReminder, orders, required
+from services.checkout.domain.pay_page import page_of
 from services.checkout.domain.tries import tries_left
 from shared.contracts.checkout import OrderPaymentReminder
 from shared.contracts.values import OrderStatus
@@ -53,6 +54,7 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
                 url=order.page(context.key),
                 until=required(order.deadline, "deadline"),
                 declined=order.declined_at is not None,
+                page=page_of(order, context.key),
             )
         )
         change.note(OrderPaymentReminder.type, f"Reminder {due} to pay.", actor="system", reminder=due)

@@ -14,12 +14,14 @@ from services.notifications.domain.words import for_customer, for_staff, status_
 from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
+    OrderPaymentActionRequired,
     OrderPaymentDeclined,
     OrderPaymentReminder,
     OrderRefunded,
     OrderStrayCharge,
 )
 from shared.contracts.delivery_work import OrderWaitsForStaff
+from shared.contracts.providers import MANUAL
 from shared.contracts.text import greeted, without_links
 from shared.contracts.values import OrderStatus, order_page
 from shared.core import Context
@@ -64,6 +66,8 @@ class EmailDraft:
     data: dict[str, Any] = field(default_factory=dict)
     status: OrderStatus | None = None
     """The order's, if the email is about its change."""
+    pay_until: datetime | None = None
+    """It asks the customer to pay until then, and there is a pay page."""
 
 
 def order_confirmation(log: NotificationLog) -> EmailDraft:
@@ -89,7 +93,7 @@ def payment_failed(log: NotificationLog, declined: OrderPaymentDeclined) -> Emai
         "next_try": next_try(log, declined),
     }
     subject = words.gettext("The payment for order %(number)s did not go through", number=log.number)
-    return EmailDraft("payment_failed", subject, data=data)
+    return EmailDraft("payment_failed", subject, data=data, pay_until=_pay_until(declined))
 
 
 def next_try(log: NotificationLog, declined: OrderPaymentDeclined) -> str:
@@ -123,13 +127,22 @@ def payment_reminder(log: NotificationLog, event: OrderPaymentReminder) -> Email
         "declined": event.declined,
     }
     subject = for_customer(log).gettext("Your order %(number)s is not paid yet", number=log.number)
-    return EmailDraft("payment_reminder", subject, data=data)
+    return EmailDraft("payment_reminder", subject, data=data, pay_until=_pay_until(event))
 
 
-def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:
-    data = {"url": url, "until": moment(log, until), "amount": money(log, log.purchased)}
+def confirm_payment(log: NotificationLog, event: OrderPaymentActionRequired) -> EmailDraft:
+    data = {"url": event.url, "until": moment(log, event.until), "amount": money(log, log.purchased)}
     subject = for_customer(log).gettext("Please confirm the payment for order %(number)s", number=log.number)
-    return EmailDraft("confirm_payment", subject, data=data)
+    return EmailDraft("confirm_payment", subject, data=data, pay_until=_pay_until(event))
+
+
+def _pay_until(
+    event: OrderPaymentActionRequired | OrderPaymentDeclined | OrderPaymentReminder,
+) -> datetime | None:
+    """A checkout of an older build told payments nothing for the pay page: there is none. Nor is there one for who can
+    pay by hand only."""
+    on_page = event.page is not None and any(provider != MANUAL for provider in event.page.providers)
+    return event.until if on_page else None
 
 
 def delivery(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
@@ -252,9 +265,15 @@ def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Conte
             "customer": {"name": without_links(log.customer.name), "email": log.customer.email},
             "status": status_word(log, draft.status) if draft.status else "",
             **draft.data,
+            **pay_link_of(context.key, draft.pay_until),
         },
         language=words.name,
     )
+
+
+def pay_link_of(order: str, until: datetime | None) -> dict[str, Any]:
+    """What the gateway makes the link to the pay page of, instead of `url`, where there is such a page."""
+    return {"pay": {"order": order, "until": until.isoformat()}} if until else {}
 
 
 def greeting(words: Language, name: str) -> str:

@@ -113,7 +113,7 @@ def payment_action_required(
 ) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("action_required", each_time=True):
-        email = email_draft.confirm_payment(log, event.url, event.until)
+        email = email_draft.confirm_payment(log, event)
         change.send_emails(email)
         text = for_customer(log).gettext(
             "Your bank asks you to confirm it by %(until)s.", until=moment(log, event.until)

@@ -23,9 +23,11 @@ from jinja2 import TemplateError
 
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.mime import ascii_domain
+from services.notifications.gateways.pay_link import with_pay_link
 from services.notifications.gateways.templates import EmailTemplates
 from services.notifications.settings import SmtpSettings
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
+from shared.pay_links import PayLinks
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +67,13 @@ class SmtpEmails:
     email from being sent (login, TLS, the server's name) is the operator's fault, and so is a server that cannot be
     reached for a minute: only an operator can tell wrong settings from an outage."""
 
-    def __init__(self, settings: SmtpSettings, templates: EmailTemplates | None = None) -> None:
+    def __init__(
+        self, settings: SmtpSettings, templates: EmailTemplates | None = None, links: PayLinks | None = None
+    ) -> None:
+        """`links`: to the pay page, where there is one."""
         self._settings = settings
         self._templates = templates or EmailTemplates()
+        self._links = links
         self._idle: deque[Connection] = deque()
         self._connections = asyncio.Semaphore(settings.connections)
         self._down_until = 0.0
@@ -76,7 +82,7 @@ class SmtpEmails:
 
     async def perform(self, operation: SendEmail, key: str) -> Outcome | NoOutcome:
         try:
-            message = self._templates.render(operation)
+            message = self._templates.render(with_pay_link(operation, self._links))
         except (KeyError, TemplateError) as error:  # requested by another version of the service
             return SendEmail.Failed("template", f"Template {operation.template} cannot be rendered: {error}"[:500])
         if time.monotonic() < self._down_until:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from services.payments.domain.capabilities import Capabilities, capabilities
 from services.payments.domain.operations import ChargeCard, Fee, RefundResult
 from services.payments.domain.verification import Verification, VerificationStatus
+from shared.contracts.pay_page import PayPage
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -178,6 +179,23 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """What the pay page shows, and what the customer did there."""
+
+    told: PayPage
+    declined: int = 0
+    """The latest attempt of which checkout told that it was declined."""
+    reason: str = ""
+    """Why, one of `DeclineReason`."""
+    confirming: int = 0
+    """The latest attempt that the customer has to confirm, at `bank`."""
+    bank: str = ""
+    asked: int = 0
+    """The customer wants to pay again after this attempt, since `asked_at`."""
+    asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
     """All charges and refunds of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""
 
@@ -203,6 +221,8 @@ class Payment:
     updated_at: datetime | None = None
     verifications: tuple[Verification, ...] = ()
     """Of cards, before the order is accepted."""
+    page: Page | None = None
+    """None until checkout asks the customer to pay."""
 
     @property
     def kept_card(self) -> Verification | None:
@@ -375,11 +395,6 @@ class Payment:
         if self.refund(changed.id) is None:
             return replace(self, refunds=(*self.refunds, changed))
         return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))
-
-
-def ended_unrequested(store: str, closed_as: str) -> Payment:
-    """What is kept of an order that ended before its payment was requested."""
-    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
 
 
 payments = Core(Payment, missing=Refused("not_found", "Nothing was charged or refunded for this order."))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 from aiohttp import web
 
 from services.payments.domain.operations import ProviderOperation
+from services.payments.gateways.pay_form import PayForm
 from shared.core import NoOutcome, NotDone, Outcome
 from shared.errors import ReportedError
 from shared.shell.ports.gateway import Gateway
@@ -67,6 +68,10 @@ class Provider(ABC):
     @abstractmethod
     def add_callbacks(self, application: web.Application, api: HttpApi, order_of: OrderOf) -> None:
         """Add the routes of its callbacks, which submit `ChargeReported` and `RefundReported`."""
+
+    def pay_form(self) -> PayForm | None:
+        """How customers choose a card of it on the pay page. None: they cannot."""
+        return None
 
     @abstractmethod
     def movements(self, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:

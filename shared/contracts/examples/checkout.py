@@ -22,6 +22,7 @@ from shared.contracts.examples.order import (
     ORDER_URL,
     PAID,
     PARCEL,
+    PAY_PAGE,
     PAY_URL,
     PLACED,
     REFUND,
@@ -114,9 +115,9 @@ EXAMPLES: tuple[Message, ...] = (
         until=GRACE_ENDS,
     ),
     checkout.OrderPaymentReminder(
-        reminder=1, amount=5380, currency="GBP", url=PAY_URL, until=GRACE_ENDS, declined=True
+        reminder=1, amount=5380, currency="GBP", url=PAY_URL, until=GRACE_ENDS, declined=True, page=PAY_PAGE
     ),
-    checkout.OrderPaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
+    checkout.OrderPaymentActionRequired(url=BANK_URL, until=GRACE_ENDS, page=PAY_PAGE),
     checkout.OrderPaymentDeclined(
         attempt=3,
         code="insufficient_funds",
@@ -125,6 +126,7 @@ EXAMPLES: tuple[Message, ...] = (
         until=GRACE_ENDS,
         tries_left=2,
         retry_after=PLACED + timedelta(minutes=7),
+        page=PAY_PAGE,
     ),
     checkout.OrderPaymentClosing(attempt=1),
     checkout.OrderPaid(amount=5380, currency="GBP", card=CARD),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from shared.contracts.pay_page import PayLine, PayPage
 from shared.contracts.values import Address, Card, Customer, Discount, Instructions, OrderItem, StoreCard, TaxLine
 from shared.core import Attempt
 
@@ -83,6 +84,24 @@ TRACKED = {
     "kind": "delivery",
 }
 ITEMS = tuple(OrderItem.model_validate(line) for line in (ATLAS, MAPS, TRACKED))
+PAY_PAGE = PayPage(
+    number=NUMBER,
+    store=STORE_CARD.name,
+    support=STORE_CARD.support_email,
+    order_url=PAY_URL,
+    lines=tuple(PayLine(product=one.product, quantity=one.quantity, amount=one.line_total) for one in ITEMS),
+    subtotal=5400,
+    discount=500,
+    tax=480,
+    amount=5380,
+    until=GRACE_ENDS,
+    attempts=3,
+    tries_left=2,
+    providers=("stripe",),
+    retry_after=PLACED + timedelta(minutes=7),
+    locale="en-GB",
+    time_zone="Europe/London",
+)
 LINK = Instructions(
     kind="download",
     link="https://downloads.northwind.example/d/eyJvIjoi",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from shared.contracts import payments
+from shared.contracts import pay_page, payments
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, NUMBER, PAID, REFUND, STORE
 from shared.contracts.values import PaymentStatus
 from shared.core import Message, Problem
+
+PAY_LINK = "https://pay.northwind.example/pay/eyJvIjoi"
 
 EXAMPLES: tuple[Message, ...] = (
     payments.RefundPayment(
@@ -21,6 +23,8 @@ EXAMPLES: tuple[Message, ...] = (
         amount=5380,
         reason="Found in Stripe's dashboard by the order's number.",
     ),
+    pay_page.RetryPayment(attempt=3, provider="stripe", payment_method="pm_1QzXcard", return_url=PAY_LINK),
+    pay_page.PaymentRetryRequested(attempt=3, provider="stripe", payment_method="pm_1QzXcard", return_url=PAY_LINK),
     payments.PaymentActionRequired(attempt=1, url=BANK_URL),
     payments.PaymentCaptured(
         attempt=1,

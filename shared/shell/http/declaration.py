@@ -53,12 +53,14 @@ class Declaration:
     """What the route itself answers as problem+json, besides what every route may answer."""
     raw_body: str = ""
     """Describes a body whose form another system declares: a provider's event."""
+    form: Mapping[str, str] | None = None
+    """Its body is a form of a page: the fields, and what they are."""
     file_media: str = ""
     """It takes a file of this type, which is read in parts; also instead of `body`, where there is one."""
 
     @property
     def has_body(self) -> bool:
-        return bool(self.body or self.raw_body or self.file_media)
+        return bool(self.body or self.raw_body or self.form or self.file_media)
 
 
 def declare(handler: object, declaration: Declaration) -> None:

@@ -46,11 +46,13 @@ VARIABLES: Mapping[str, Json] = {
         "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}(/[1-9][0-9]?)?$",
         "description": "The item within the order, or `1/2` (written `1%2F2`) for its second action.",
     },
-    "token": {"type": "string", "minLength": 1, "description": "The signed part of a download link."},
+    "asset": {"type": "string", "minLength": 1, "description": "The file's name."},
+    "token": {"type": "string", "minLength": 1, "description": "The signed part of a link."},
     "name": {"type": "string", "minLength": 1, "description": "The outside system, as `GET /destinations` names it."},
     "id": {"type": "string", "description": "The record's number."},
 }
 """What stands for the variables of paths."""
+PAGE, FORM = "text/html", "application/x-www-form-urlencoded"
 BINARY: Json = {"type": "string", "format": "binary"}
 ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
 OF_CALLERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -187,15 +189,20 @@ def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
         operation["parameters"] = parameters
     if declaration.has_body:
         operation["requestBody"] = _body(declaration, schemas)
-    operation["responses"] = {
-        **{str(declared.status.value): _response(declared, schemas) for declared in declaration.responses},
-        **{
-            str(status.value): {"$ref": f"#/components/responses/{_problem_name(status)}"}
-            for status in problems_of_route(route)
-            if status not in {declared.status for declared in declaration.responses}
-        },
-    }
+    operation["responses"] = _responses(route, schemas)
     return operation
+
+
+def _responses(route: DeclaredRoute, schemas: Schemas) -> Json:
+    """A page has errors of its own, besides those that every route may answer."""
+    declared = {str(each.status.value): _response(each, schemas) for each in route.declaration.responses}
+    for status in problems_of_route(route):
+        name = str(status.value)
+        if name not in declared:
+            declared[name] = {"$ref": f"#/components/responses/{_problem_name(status)}"}
+        elif status >= HTTPStatus.BAD_REQUEST and PAGE in declared[name].get("content", {}):
+            declared[name]["content"] |= _problem(status)["content"]
+    return declared
 
 
 def _operation_id(route: DeclaredRoute) -> str:
@@ -255,6 +262,9 @@ def _header(header: Header) -> Json:
 def _body(declaration: Declaration, schemas: Schemas) -> Json:
     if declaration.body is None and declaration.file_media:
         return {"required": True, "content": {declaration.file_media: {"schema": BINARY}}}
+    if declaration.form is not None:
+        fields = {name: {"type": "string", "description": what} for name, what in declaration.form.items()}
+        return {"required": True, "content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
     if declaration.body is None:
         return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
     schema = schemas.taken(declaration.body, declaration.from_path)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC
 from typing import Annotated, TypeVar
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes
 
 import orjson
 from aiohttp import hdrs, web
@@ -128,6 +128,20 @@ async def body_in(request: web.Request, kind: type[M], what: str) -> M:
         return kind.model_validate_json(body)
     except ValidationError as wrong:
         raise bad_request(f"The {what} is invalid.", problems_of(wrong)) from None
+
+
+async def form_in(request: web.Request, most: int) -> dict[str, str]:
+    """The declared fields of a page's form; those that were not sent are empty. Raises ProblemResponse."""
+    fields = declared_in(request).form
+    if fields is None:
+        raise TypeError("a form is not declared by its route")
+    try:
+        given = parse_qs((await read_body(request, most)).decode(), max_num_fields=100)
+    except ValueError:
+        raise bad_request("The body is not a form.") from None
+    if any("\x00" in values[0] for values in given.values()):
+        raise bad_request("The form contains a NUL character.")
+    return {name: given.get(name, [""])[0] for name in fields}
 
 
 def _of_body(request: web.Request, kind: type[BaseModel]) -> Declaration:

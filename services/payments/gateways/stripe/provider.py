@@ -11,10 +11,12 @@ import aiohttp
 import stripe
 from aiohttp import web
 
+from services.payments.gateways.pay_form import PayForm
 from services.payments.gateways.provider import OrderOf, Provider, ProviderError, ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, StripeApi
 from services.payments.gateways.stripe.callbacks import CALLBACK, CALLBACK_PATH, callbacks
 from services.payments.gateways.stripe.gateway import StripeGateway
+from services.payments.gateways.stripe.pay_form import pay_form
 from services.payments.gateways.stripe.records import stripe_movement, stripe_movements
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import read_key
@@ -39,6 +41,9 @@ class Stripe(Provider):
     def add_callbacks(self, application: web.Application, api: HttpApi, order_of: OrderOf) -> None:
         take = callbacks(self.settings, api, order_of, self._order_of_charge)
         add_public(application, "POST", CALLBACK_PATH, take, CALLBACK)
+
+    def pay_form(self) -> PayForm | None:
+        return pay_form(self.settings)
 
     async def _order_of_charge(self, reference: str) -> str:
         """As the charge's metadata say. Raises ProblemResponse where they cannot be read: Stripe sends it again."""

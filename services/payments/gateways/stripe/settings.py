@@ -18,6 +18,11 @@ class StripeSettings(Section):
     """The URL of Stripe, or of the sandbox."""
     webhook_secret: Token = Field(min_length=1, examples=["whsec_example"], json_schema_extra=DASHBOARD)
     """`whsec_…` of the webhook endpoint."""
+    publishable_key: str = Field(default="", pattern=r"^(pk_(test|live)_[A-Za-z0-9]{1,250})?$")
+    """`pk_test_…` or `pk_live_…`, of the same mode as `API_KEY`: the pay page takes cards with it, by Stripe's Payment
+    Element. Without it, and with the sandbox as `API_BASE`, it offers test cards."""
+    script_url: HttpUrl = "https://js.stripe.com/v3/"
+    """The URL of Stripe's script, which the pay page loads."""
     tolerance: int = Field(default=300, ge=1)
     """Seconds for which a webhook's signature is valid."""
     requests_per_second: float = Field(default=25, gt=0)
