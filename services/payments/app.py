@@ -24,6 +24,7 @@ from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
 from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
+from services.payments.ended import ForgettingEnded
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -104,6 +105,6 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         attention=ATTENTION,
         status_records={Payment: last_record},
         routes=routes(providers, PayLinks.of(settings.pay_page)),
-        upkeep=[partial(refresh_owed, engine)],
+        upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention)],
         resources=[gateway.close for gateway in gateways.values()],
     )
