@@ -8,13 +8,12 @@ from typing import Any
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
 from deploy.cli.order_details import by_hand, details_of, written
-from shared.contracts.values import PaymentStatus
 
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
 """The reason of a refund that was made in the provider's dashboard."""
-UNPAID = (PaymentStatus.PENDING, PaymentStatus.AUTHORIZED, PaymentStatus.FAILED)
-"""Statuses of a payment of which nothing was captured."""
+CAPTURED = ("paid", "partially_refunded", "refunded", "disputed", "charged_back")
+"""Statuses of a payment of which something was captured."""
 
 
 def show_order(order: Body) -> None:
@@ -53,7 +52,7 @@ def _head(order: Body) -> list[str]:
         head.append(f"  customer  {customer['name']} <{customer['email']}>")
         head.append(
             f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
-            f"{'to pay' if order['payment_status'] in UNPAID else 'paid'} {money(order['purchased'], currency)}"
+            f"{'paid' if order['payment_status'] in CAPTURED else 'to pay'} {money(order['purchased'], currency)}"
             + (f", refunded {money(order['refunded'], currency)}" if order["refunded"] else "")
         )
     head += [*by_hand(order), *details_of(order)]
