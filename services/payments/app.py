@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,6 +24,7 @@ from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
 from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
+from services.payments.ended import ForgettingEnded
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -32,12 +33,37 @@ from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
 from shared.contracts import approval, card_verification, checkout, order_work, pay_page, payments
-from shared.core import Message
+from shared.core import Message, Topic
 from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    payments.EVENTS: [
+        payments.PaymentActionRequired,
+        payments.PaymentCaptured,
+        payments.PaymentDeclined,
+        payments.PaymentUnresolved,
+        payments.PaymentStrayCharge,
+        payments.PaymentRefundNeeded,
+        payments.PaymentSettled,
+        payments.PaymentSettlementContradicted,
+        payments.PaymentCancelled,
+        payments.PaymentRefunded,
+        payments.PaymentRefundFailed,
+        payments.PaymentSurplusRefunded,
+        card_verification.PaymentVerified,
+        card_verification.PaymentVerificationActionRequired,
+        card_verification.PaymentVerificationDeclined,
+        pay_page.PaymentRetryRequested,
+    ],
+    payments.CALLBACKS: [payments.PaymentReported],
+    payments.STATUS: [payments.PaymentStatusRecord],
+}
+
+
+COMMANDS = (payments.RefundPayment, payments.RecordPayment, payments.SettlePayment, pay_page.RetryPayment)
 
 
 ORDER_EVENTS: Collection[type[Message]] = (
@@ -62,37 +88,11 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [
-                payments.RefundPayment,
-                payments.RecordPayment,
-                payments.SettlePayment,
-                pay_page.RetryPayment,
-            ],
+            payments.COMMANDS: COMMANDS,
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: ORDER_EVENTS,
         },
-        emits={
-            payments.EVENTS: [
-                payments.PaymentActionRequired,
-                payments.PaymentCaptured,
-                payments.PaymentDeclined,
-                payments.PaymentUnresolved,
-                payments.PaymentStrayCharge,
-                payments.PaymentRefundNeeded,
-                payments.PaymentSettled,
-                payments.PaymentSettlementContradicted,
-                payments.PaymentCancelled,
-                payments.PaymentRefunded,
-                payments.PaymentRefundFailed,
-                payments.PaymentSurplusRefunded,
-                card_verification.PaymentVerified,
-                card_verification.PaymentVerificationActionRequired,
-                card_verification.PaymentVerificationDeclined,
-                pay_page.PaymentRetryRequested,
-            ],
-            payments.CALLBACKS: [payments.PaymentReported],
-            payments.STATUS: [payments.PaymentStatusRecord],
-        },
+        emits=EMITS,
         refusal=payments.PaymentsRefused,
         kept=as_message,
         storage=storage,
@@ -105,6 +105,6 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         attention=ATTENTION,
         status_records={Payment: last_record},
         routes=routes(providers, PayLinks.of(settings.pay_page)),
-        upkeep=[partial(refresh_owed, engine)],
+        upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention)],
         resources=[gateway.close for gateway in gateways.values()],
     )

@@ -48,6 +48,10 @@ class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
 
 
+class ApprovalDue(TimerMessage):
+    """An order that can be accepted is, by the store's rule."""
+
+
 class PaymentReminder(TimerMessage):
     """The customer of an unpaid order is to be reminded."""
 
@@ -244,6 +248,8 @@ class Order:
     """How many verifications were requested."""
     payable_since: datetime | None = None
     """Of an accepted order: when the customer was first asked to pay it."""
+    accepted_by_rule: bool = False
+    """Once it could be accepted, by the store's rule."""
     completion: Completion | None = None
     elsewhere: PaidElsewhere | None = None
     """How it was paid, as staff say, without a provider; or it was given for nothing."""

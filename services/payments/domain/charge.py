@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from services.payments.domain.capabilities import DEFAULT, capabilities
 from services.payments.domain.card_verification import cancel_verification
 from services.payments.domain.change import PaymentChange
+from services.payments.domain.ended_order import ended_unrequested
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import (
     AttemptStatus,
     ChargeAttempt,
     Payment,
     Share,
-    ended_unrequested,
     payments,
 )
 from services.payments.domain.refund import refund_rest

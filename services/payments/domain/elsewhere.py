@@ -9,7 +9,8 @@ from __future__ import annotations
 from services.payments.domain.capabilities import MANUAL
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
-from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, ended_unrequested, payments
+from services.payments.domain.ended_order import ended_unrequested
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
 from shared.contracts.order_work import OrderPaidElsewhere
 from shared.core import Context, Decision

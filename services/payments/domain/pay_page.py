@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Page, Payment, payments
+from services.payments.domain.page import Page
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from shared.contracts.checkout import OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentReminder
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from shared.core import Context, Decision, Refused
@@ -32,8 +33,12 @@ class Situation(StrEnum):
     REFUNDED = "refunded"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    DECLINED = "declined"
+    """By the store, which approves orders."""
 
 
+ENDED = {"expired": Situation.EXPIRED, "declined": Situation.DECLINED, "given": Situation.PAID}
+"""By how the order was closed; otherwise it was cancelled."""
 PAYABLE = (Situation.OPEN, Situation.CONFIRM)
 _REFUSALS = {
     Situation.UNDER_WAY: Refused("payment_under_way", "A payment is in progress. Wait for its result."),
@@ -62,7 +67,7 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
     if payment.page is None or now not in PAYABLE:
         return _REFUSALS.get(now, Refused("not_payable", "There is nothing to pay."))
     if command.provider not in payment.page.told.providers:
-        return Refused("not_offered", "The store does not offer this way of paying.")
+        return Refused("provider_not_offered", "The store does not offer this way of paying.")
     latest = _latest(payment)
     if latest is None or command.attempt != latest.number:
         return Refused("payment_under_way", "Another payment was made meanwhile.")
@@ -74,10 +79,6 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
         return_url=command.return_url,
     )
     return Decision(replace(payment, page=page), events=[retry])
-
-
-ENDED = {"expired": Situation.EXPIRED, "given": Situation.PAID}
-"""By how the order was closed; otherwise it was cancelled."""
 
 
 def situation(payment: Payment, at: datetime) -> Situation:

@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from services.payments.domain.capabilities import Capabilities, capabilities
 from services.payments.domain.operations import ChargeCard, Fee, RefundResult
+from services.payments.domain.page import Page
 from services.payments.domain.verification import Verification, VerificationStatus
-from shared.contracts.pay_page import PayPage
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -179,23 +179,6 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What the pay page shows, and what the customer did there."""
-
-    told: PayPage
-    declined: int = 0
-    """The latest attempt of which checkout told that it was declined."""
-    reason: str = ""
-    """Why, one of `DeclineReason`."""
-    confirming: int = 0
-    """The latest attempt that the customer has to confirm, at `bank`."""
-    bank: str = ""
-    asked: int = 0
-    """The customer wants to pay again after this attempt, since `asked_at`."""
-    asked_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Payment:
     """All charges and refunds of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""
 
@@ -229,15 +212,6 @@ class Payment:
         """The card that was verified last."""
         verified = (it for it in reversed(self.verifications) if it.status is VerificationStatus.VERIFIED)
         return next(verified, None)
-
-    @property
-    def cards_to_forget(self) -> tuple[Verification, ...]:
-        """Of those kept for one charge: that charge has ended, or is not made any more."""
-        if self.open_attempt or self.waiting:
-            return ()
-        ended = bool(self.closed_as or self.attempts)
-        kept = [it for it in self.verifications if it.payment_method and not it.forgetting]
-        return tuple(it for it in kept if ended or it.status is VerificationStatus.CANCELLED)
 
     def verification(self, number: int) -> Verification | None:
         return next((it for it in self.verifications if it.number == number), None)
@@ -395,11 +369,6 @@ class Payment:
         if self.refund(changed.id) is None:
             return replace(self, refunds=(*self.refunds, changed))
         return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))
-
-
-def ended_unrequested(store: str, closed_as: str) -> Payment:
-    """What is kept of an order that ended before its payment was requested."""
-    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
 
 
 payments = Core(Payment, missing=Refused("not_found", "Nothing was charged or refunded for this order."))
