@@ -8,7 +8,6 @@ from typing import Any
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
 from deploy.cli.order_details import by_hand, details_of, written
-from shared.contracts.values import PaymentStatus
 
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"

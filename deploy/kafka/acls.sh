@@ -29,7 +29,7 @@ for service in checkout payments fulfillment notifications; do
 done
 
 reads checkout storefront.checkouts.v1 checkout.commands.v1 payments.events.v1 fulfillment.events.v1 notifications.events.v1
-writes checkout checkout.commands.v1 orders.events.v1 orders.status.v1
+writes checkout checkout.commands.v1 orders.events.v1 orders.status.v1 payments.commands.v1 fulfillment.commands.v1
 reads payments payments.commands.v1 payments.callbacks.v1 orders.events.v1
 writes payments payments.commands.v1 payments.callbacks.v1 payments.events.v1 payments.status.v1
 reads fulfillment fulfillment.commands.v1 orders.events.v1

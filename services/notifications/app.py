@@ -18,7 +18,7 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
-from shared.contracts import approval, checkout, delivery_work, notifications
+from shared.contracts import approval, checkout, delivery_work, notifications, order_work
 from shared.core import Message, Ref
 from shared.pay_links import PayLinks
 from shared.shell.http.outbound import Outbound
@@ -73,7 +73,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
                 checkout.OrderRefunded,
-                checkout.OrderRefundFailed,
+                *(checkout.OrderRefundFailed, order_work.OrderAsked, order_work.OrderAnswered),
             ],
             notifications.COMMANDS: [
                 notifications.RegisterWebhook,

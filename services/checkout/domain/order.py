@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.card_check import NONE, CardCheck
+from services.checkout.domain.fulfilment import fulfilment_status
 from services.checkout.domain.order_records import Asked, BillingDetails, Completion, Opened, Refund
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS, IllegalTransition
 from shared.contracts.providers import DEFAULT
@@ -372,28 +373,3 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         to_start=order.to_start and not closed,
         asked=None if closed else order.asked,
     )
-
-
-def fulfilment_status(lines: Sequence[Line], extras: Sequence[Extra] = (), *, deliverable: bool) -> FulfilmentStatus:
-    """The whole, from the deliveries of the products, and of what comes with them. `deliverable`: the order is paid and
-    not closed."""
-    products = [line for line in lines if not line.item.is_delivery_charge]
-    states = {line.delivery for line in products}
-    if states == {DeliveryStatus.REVOKED}:
-        return FulfilmentStatus.REVOKED
-    kept: list[Line | Extra] = [line for line in products if not _is_gone(line)]
-    kept += [extra for extra in extras if extra.delivery is not DeliveryStatus.REVOKED]
-    kept_states = {part.delivery for part in kept}
-    if deliverable and DeliveryStatus.FAILED in kept_states and any(part.has_failed for part in kept):
-        return FulfilmentStatus.FAILED
-    if kept_states == {DeliveryStatus.DELIVERED}:
-        return FulfilmentStatus.FULFILLED
-    if DeliveryStatus.DELIVERED in states:
-        return FulfilmentStatus.PARTIALLY_FULFILLED
-    return FulfilmentStatus.IN_PROGRESS if deliverable else FulfilmentStatus.UNFULFILLED
-
-
-def _is_gone(line: Line) -> bool:
-    """Nothing of it is with the customer, or is to come."""
-    delivered = line.delivery is DeliveryStatus.DELIVERED
-    return line.delivery is DeliveryStatus.REVOKED or (line.refunded_whole and not (line.access_left and delivered))
