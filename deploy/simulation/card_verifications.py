@@ -57,7 +57,7 @@ class Authorisation:
                 return VerificationResult(self.id, "requires_action", url=f"https://bank.example/{self.id}", card=VISA)
             case "failed":
                 return VerificationResult(self.id, "failed", card=VISA, code="do_not_honor", text="do_not_honor")
-        return VerificationResult(self.id, self.status, card=VISA)
+        return VerificationResult(self.id, self.status, card=VISA, payment_method=self.method)
 
 
 class CardVerifications(Outside):

@@ -35,9 +35,11 @@ class RequestStore:
         """At most how long a customer takes until the next try to pay: some come too late."""
         world.readers.append(self.read)
 
-    def settings(self, grace: timedelta) -> ChangeStore:
+    def settings(self, grace: timedelta, currency: str) -> ChangeStore:
         verification = self._rng.choice(VERIFICATIONS)
         orders = OrderSettings(approval="staff", capture="approval", verification=verification)
+        if self._rng.random() < 0.3:
+            orders = orders.model_copy(update={"approval": "rule", "accept_up_to": {currency: 5000}})
         reminders = tuple(grace * part / 7 for part in (1, 3, 6)) if self._rng.random() < 0.5 else ()
         payment = PaymentSettings(reminders=reminders)
         return ChangeStore(settings=StoreSettings(orders=orders, payment=payment))

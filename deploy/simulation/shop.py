@@ -145,7 +145,7 @@ class Shop:
             STORE,
         )
         if self.requests.open:
-            publish(self.requests.settings(grace), STORE)
+            publish(self.requests.settings(grace, self._currency), STORE)
         for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")

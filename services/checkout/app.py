@@ -64,10 +64,10 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentSurplusRefunded,
         payments.PaymentRefundFailed,
         payments.PaymentsRefused,
-        pay_page.PaymentRetryRequested,
         card_verification.PaymentVerified,
         card_verification.PaymentVerificationActionRequired,
         card_verification.PaymentVerificationDeclined,
+        pay_page.PaymentRetryRequested,
     ),
     fulfillment.EVENTS: (
         fulfillment.StockReserved,

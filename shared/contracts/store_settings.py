@@ -31,8 +31,8 @@ class OrderSettings(Given):
     """Only signed-in customers can order."""
     abandon_after: Wait | None = None
     """How long a checkout stays open without being submitted (ISO 8601 duration)."""
-    approval: Literal["none", "staff"] | None = None
-    """Who accepts an order before it is charged."""
+    approval: Literal["none", "staff", "rule"] | None = None
+    """Who accepts an order before it is charged. By `rule`: those up to `accept_up_to` are, staff decide the others."""
     capture: Literal["submission", "approval"] | None = None
     """When an order is charged."""
     verification: Literal["none", "amount", "setup"] | None = None
@@ -40,6 +40,8 @@ class OrderSettings(Given):
     the card is set up. It is kept for one charge."""
     verification_amount: dict[Line, Amount] | None = None
     """By currency: what is authorised (minor units)."""
+    accept_up_to: dict[Line, Amount] | None = None
+    """By currency: an order up to this purchased amount (minor units) is accepted by rule, unless it is held."""
 
 
 class PaymentSettings(Given):

@@ -21,7 +21,7 @@ from deploy.documents.lifecycle.situations import (
     refunded,
     submitted,
 )
-from services.checkout.domain.order import Order, PaymentOverdue, PaymentReminder, SubmissionOverdue
+from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, PaymentReminder, SubmissionOverdue
 from shared.contracts import codes, fulfillment, notifications, payments, stock
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.card_verification import PaymentVerificationActionRequired, PaymentVerified
@@ -141,6 +141,7 @@ COMMANDS = (
     _command(DeclineOrder(note="We are fully booked."), "staff:anna"),
 )
 TIMERS = (
+    Row("accepted by the store's rule", lambda life: ApprovalDue()),
     Row("time to submit is over", _not_submitted),
     Row("time to pay is over", _overdue),
     Row("time to pay is over, too early", lambda life: PaymentOverdue()),

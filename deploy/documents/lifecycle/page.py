@@ -67,7 +67,8 @@ def page() -> str:
     cells = walked()
     tables = "\n".join([*_by_status(cells), VARIANTS, *_by_variant(cells), UNKNOWN, *_unknown()])
     reasons = dict.fromkeys(REASON.findall(tables))
-    letters = dict(zip(reasons, ascii_lowercase, strict=False))
+    pairs = (first + second for first in ascii_lowercase for second in ascii_lowercase)
+    letters = dict(zip(reasons, [*ascii_lowercase, *pairs], strict=False))
     legend = "\n".join(f"- ({letter}) {why}" for why, letter in letters.items())
     return f"{HEAD}{legend}\n{REASON.sub(lambda found: f'no effect ({letters[found[1]]})', tables)}\n"
 

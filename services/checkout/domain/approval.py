@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import Order, PaymentOverdue, orders
+from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, orders
 from services.checkout.domain.payment import complete_payment, open_to_pay, request_payment
 from services.checkout.domain.timeline import money
 from shared.contracts.approval import AcceptOrder, DeclineOrder, OrderAccepted, OrderDeclined
@@ -22,20 +22,45 @@ def accepted(order: Order, command: AcceptOrder, context: Context) -> Decision[O
     if not order.is_verified:
         return Refused("not_verified", "The customer's card is not verified. It cannot be charged.")
     change = OrderChange(order, context)
-    amount = money(order.purchased, order.currency)
-    by_hand = submission.provider_of(order.choice, order.payment_providers) == MANUAL
-    change.note(command.type, f"Accepted: {amount} to be {'paid' if by_hand else 'charged'}.", reason=command.reason)
+    change.note(command.type, f"Accepted: {_what_follows(order)}", reason=command.reason)
+    _accept(change)
+    return change.decision()
+
+
+@orders.on(ApprovalDue)
+def approval_due(order: Order, timer: ApprovalDue, context: Context) -> Decision[Order]:
+    """At once, unless staff or the customer were quicker."""
+    change = OrderChange(order, context)
+    if order.status is not OrderStatus.RECEIVED or not (
+        order.accepted_by_rule and order.reserved and order.is_verified
+    ):
+        change.note("order.accept", "To be accepted by the store's rule.", actor="system")
+        return change.without_effect("" if order.status is not OrderStatus.RECEIVED else "staff decide it")
+    change.note("order.accept", f"Accepted by the store's rule: {_what_follows(order)}", actor="system")
+    _accept(change)
+    return change.decision()
+
+
+def _what_follows(order: Order) -> str:
+    return f"{money(order.purchased, order.currency)} to be {'paid' if _by_hand(order) else 'charged'}."
+
+
+def _by_hand(order: Order) -> bool:
+    return submission.provider_of(order.choice, order.payment_providers) == MANUAL
+
+
+def _accept(change: OrderChange) -> None:
+    order = change.state
     change.move_to(OrderStatus.ACCEPTED)
     change.cancel_timer(PaymentOverdue)
     change.publish(OrderAccepted(amount=order.purchased, currency=order.currency))
     if order.purchased == 0:
         change.note("order.paid", "Free order: no payment needed.")
         complete_payment(change)
-        return change.decision()
-    if by_hand:
+        return
+    if _by_hand(order):
         open_to_pay(change)
     request_payment(change)
-    return change.decision()
 
 
 @orders.on(DeclineOrder)

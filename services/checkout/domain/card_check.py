@@ -9,7 +9,7 @@ from typing import Any
 from shared.contracts.providers import CHARGES, DEFAULT, limit_problems
 from shared.core import Problem
 
-NONE, STAFF, SUBMISSION, APPROVAL, AMOUNT = "none", "staff", "submission", "approval", "amount"
+NONE, STAFF, RULE, SUBMISSION, APPROVAL, AMOUNT = "none", "staff", "rule", "submission", "approval", "amount"
 """Values of `orders.approval`, `orders.capture` and `orders.verification` (which can be `setup`, too)."""
 USUAL_AMOUNTS: Mapping[str, int] = {"USD": 100}
 
@@ -42,6 +42,7 @@ def approval_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
             "no order would be accepted." if approval == NONE else "an order would be charged before it is accepted."
         )
         yield Problem(field="orders.capture", code="contradiction", text=text)
+    yield from _rule_problems(approval, values["orders.accept_up_to"], values.get("payment.currencies", ()))
     if verification == NONE:
         return
     if approval == NONE:
@@ -50,6 +51,29 @@ def approval_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     if DEFAULT not in values["payment.providers"]:
         text = f"orders.verification is {verification}, but payment.providers does not have {DEFAULT}."
         yield Problem(field="orders.verification", code="contradiction", text=text)
+
+
+def _rule_problems(
+    approval: str, accept_up_to: Mapping[str, int] | None, currencies: Sequence[str]
+) -> Iterator[Problem]:
+    field = "orders.accept_up_to"
+    if approval == RULE and not accept_up_to:
+        text = "orders.approval is rule, but orders.accept_up_to is not set: no order would be accepted by it."
+        yield Problem(field="orders.approval", code="contradiction", text=text)
+    if accept_up_to and approval != RULE:
+        text = f"orders.accept_up_to is set, but orders.approval is {approval}: no order is accepted by rule."
+        yield Problem(field=field, code="contradiction", text=text)
+    for currency in accept_up_to or {}:
+        if currency not in currencies:
+            text = f"{field} has {currency}, which payment.currencies does not have."
+            yield Problem(field=f"{field}.{currency}", code="contradiction", text=text)
+
+
+def accepted_by_rule(
+    approval: str, accept_up_to: Mapping[str, int] | None, currency: str, purchased: int, held: str | None
+) -> bool:
+    """Staff look at what is held for verification."""
+    return approval == RULE and not held and purchased <= (accept_up_to or {}).get(currency, -1)
 
 
 def amount_problems(amounts: Mapping[str, int] | None, currencies: Sequence[str]) -> Iterator[Problem]:

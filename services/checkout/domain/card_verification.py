@@ -12,7 +12,7 @@ from services.checkout.domain import submission
 from services.checkout.domain.cancellation import cancel
 from services.checkout.domain.card_check import NONE, CardCheck
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import Order, PaymentOverdue, orders, required
+from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import card_name
 from services.checkout.domain.tries import NO_TRY_LEFT
 from shared.contracts.approval import OrderApprovalRequested, OrderCardNeeded, OrderVerificationRequested
@@ -67,9 +67,12 @@ def _until(order: Order) -> datetime:
 
 
 def receive(change: OrderChange) -> None:
-    """Staff can accept or decline it now."""
+    """Staff can accept or decline it now; or the store's rule accepts it."""
     change.set(pay_url=None, message=WAITS)
     change.cancel_timer(PaymentOverdue)
+    if change.state.accepted_by_rule:
+        change.timer(change.context.at, ApprovalDue())
+        return
     change.publish(OrderApprovalRequested(amount=change.state.purchased, currency=change.state.currency))
 
 

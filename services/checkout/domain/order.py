@@ -46,6 +46,10 @@ class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
 
 
+class ApprovalDue(TimerMessage):
+    """An order that can be accepted is, by the store's rule."""
+
+
 class PaymentReminder(TimerMessage):
     """The customer of an unpaid order is to be reminded."""
 
@@ -252,6 +256,8 @@ class Order:
     """How many verifications were requested."""
     payable_since: datetime | None = None
     """Of an accepted order: when the customer was first asked to pay it."""
+    accepted_by_rule: bool = False
+    """Once it could be accepted, by the store's rule."""
 
     @property
     def is_verified(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.checkout.domain import submission
-from services.checkout.domain.card_check import AMOUNT, NONE, STAFF, verification_amount
+from services.checkout.domain.card_check import AMOUNT, NONE, accepted_by_rule, verification_amount
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
@@ -118,11 +118,14 @@ def _refusal_if_closed(order: Order | None) -> Refused | None:
 
 def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus: submission.Skus) -> None:
     opened, until = change.state, change.context.at + store.grace
-    waits = store.approval == STAFF
+    waits, held = store.approval != NONE, hold_reason(store, checkout)
     change.move_to(OrderStatus.RECEIVED if waits else OrderStatus.PENDING_PAYMENT)
     change.set(
         **_rules_of(store, checkout),
-        held=hold_reason(store, checkout),
+        held=held,
+        accepted_by_rule=accepted_by_rule(
+            store.approval, store.accept_up_to, checkout.currency, checkout.purchased, held
+        ),
         currency=checkout.currency,
         customer=checkout.customer,
         lines=submission.lines(checkout, skus),
@@ -162,7 +165,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
 
 def _rules_of(store: Store, checkout: CheckoutSubmitted) -> dict[str, Any]:
     """The store's settings by which the order lives."""
-    verification, amount = store.verification if store.approval == STAFF else NONE, 0
+    verification, amount = store.verification if store.approval != NONE else NONE, 0
     if checkout.purchased == 0 or submission.provider_of(checkout.payment, store.payment_providers) == MANUAL:
         verification = NONE
     if verification == AMOUNT:

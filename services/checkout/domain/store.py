@@ -45,13 +45,15 @@ class Store:
     hold_email_domains: tuple[str, ...] = ()
     reminders: tuple[timedelta, ...] = ()
     approval: str = NONE
-    """Who accepts an order before it is charged: `none` or `staff`."""
+    """Who accepts an order before it is charged: `none`, `staff` or `rule`."""
     capture: str = SUBMISSION
     """When an order is charged: at `submission`, or on `approval`."""
     verification: str = NONE
     """How the card of an order that waits for approval is verified: `none`, `amount` or `setup`."""
     verification_amount: Mapping[str, int] | None = None
     """What is authorised, in minor units by currency."""
+    accept_up_to: Mapping[str, int] | None = None
+    """By rule, in minor units by currency."""
 
 
 stores = Core(Store)

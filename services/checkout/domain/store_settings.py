@@ -32,6 +32,7 @@ KEPT_IN: Mapping[str, str] = {
     "orders.capture": "capture",
     "orders.verification": "verification",
     "orders.verification_amount": "verification_amount",
+    "orders.accept_up_to": "accept_up_to",
     "payment.currencies": "currencies",
     "payment.providers": "payment_providers",
     "payment.methods": "payment_methods",

@@ -282,13 +282,16 @@ def _release(change: PaymentChange, verification: Verification) -> None:
 def released(
     payment: Payment, release: ReleaseVerification, outcome: ReleaseVerification.Done, context: Context
 ) -> Decision[Payment]:
-    """A card that was set up before it could be cancelled holds nothing, and is not used."""
+    """A card that was set up before it could be cancelled holds nothing, and is not used. It may be kept nevertheless:
+    the customer had confirmed it, and we did not hear of that."""
     change, verification = PaymentChange(payment, context), payment.verification(release.verification)
-    if verification and outcome.result.held:
-        _release_later(change, _update(change, verification, held=outcome.result.held), 1)
-    elif verification:
-        status = S.CANCELLED if verification.status is S.CANCELLING else verification.status
-        _update(change, verification, status=status, held=0)
+    if verification:
+        method = verification.payment_method or outcome.result.payment_method
+        verification = _update(change, verification, payment_method=method, held=outcome.result.held)
+    if verification and verification.held:
+        _release_later(change, verification, 1)
+    elif verification and verification.status is S.CANCELLING:
+        _update(change, verification, status=S.CANCELLED)
     return change.decision()
 
 

@@ -17,7 +17,7 @@ from services.payments.domain.ledger import (
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
 from services.payments.domain.status_record import is_told, status_record
-from services.payments.domain.verification import ForgetCard
+from services.payments.domain.verification import ForgetCard, Verification
 from shared.contracts.payments import PaymentCaptured
 from shared.core import Change, Decision, TimerMessage
 from shared.core.fast_dataclasses import replace
@@ -42,8 +42,7 @@ class PaymentChange(Change[Payment]):
         return super().decision()
 
     def _forget_cards(self) -> None:
-        payment = self.state
-        for card in payment.cards_to_forget:
+        for card in cards_to_forget(self.state):
             self.request(ForgetCard(card.provider, self.context.key, card.number, card.payment_method))
             asked = replace(card, forgetting=True)
             self.set(verifications=tuple(asked if it.number == card.number else it for it in self.state.verifications))
@@ -170,6 +169,13 @@ class PaymentChange(Change[Payment]):
             text=refund.text,
             at=self.context.at,
         )
+
+
+def cards_to_forget(payment: Payment) -> tuple[Verification, ...]:
+    """Of those kept for one charge: that charge has ended, or is not made any more."""
+    if payment.open_attempt or payment.waiting or not (payment.closed_as or payment.attempts):
+        return ()
+    return tuple(it for it in payment.verifications if it.payment_method and not it.forgetting)
 
 
 def _charge_check(attempt: int) -> str:

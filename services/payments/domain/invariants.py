@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.payments.domain.change import cards_to_forget
 from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
@@ -52,7 +53,7 @@ def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> 
             or work.to_come("payments", (ReleaseVerification, ReleaseDue), str(it.number))
             for it in payment.verifications
         )
-        rules["a kept card that is not needed any more is being forgotten"] = not payment.cards_to_forget and all(
+        rules["a kept card that is not needed any more is being forgotten"] = not cards_to_forget(payment) and all(
             it.forgotten or not it.forgetting or work.to_come("payments", (ForgetCard, ForgetDue), str(it.number))
             for it in payment.verifications
         )

@@ -213,15 +213,6 @@ class Payment:
         verified = (it for it in reversed(self.verifications) if it.status is VerificationStatus.VERIFIED)
         return next(verified, None)
 
-    @property
-    def cards_to_forget(self) -> tuple[Verification, ...]:
-        """Of those kept for one charge: that charge has ended, or is not made any more."""
-        if self.open_attempt or self.waiting:
-            return ()
-        ended = bool(self.closed_as or self.attempts)
-        kept = [it for it in self.verifications if it.payment_method and not it.forgetting]
-        return tuple(it for it in kept if ended or it.status is VerificationStatus.CANCELLED)
-
     def verification(self, number: int) -> Verification | None:
         return next((it for it in self.verifications if it.number == number), None)
 
@@ -378,11 +369,6 @@ class Payment:
         if self.refund(changed.id) is None:
             return replace(self, refunds=(*self.refunds, changed))
         return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))
-
-
-def ended_unrequested(store: str, closed_as: str) -> Payment:
-    """What is kept of an order that ended before its payment was requested."""
-    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
 
 
 payments = Core(Payment, missing=Refused("not_found", "Nothing was charged or refunded for this order."))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.checkout.domain.card_check import CardCheck
-from services.checkout.domain.order import ChargeState, PaymentOverdue, PaymentReminder
+from services.checkout.domain.order import ApprovalDue, ChargeState, PaymentOverdue, PaymentReminder
 from services.checkout.domain.store import Store
 from shared.contracts.approval import (
     AcceptOrder,
@@ -295,3 +295,40 @@ def test_a_capture_after_staff_cancelled_an_accepted_order_is_refunded() -> None
     order.hear(refunded(1000, of=1000))
     assert order.record().payment_status is PaymentStatus.REFUNDED
     assert accepted(CancelOrder()).hear(DECLINED).facts == []
+
+
+# By rule
+
+BY_RULE: dict[str, Any] = {"approval": "rule", "accept_up_to": {"USD": 1000}}
+
+
+def test_an_order_up_to_the_limit_is_accepted_by_the_stores_rule() -> None:
+    order = verified(rules=BY_RULE)
+    assert not order.all.of(OrderApprovalRequested), "staff need not look at it"
+    assert not order.all.of(OrderPaymentRequested)
+    order.let_go_off("ApprovalDue")
+    assert order.all.of(OrderAccepted) == [OrderAccepted(amount=1000, currency="USD")]
+    assert order.all.of(OrderPaymentRequested)[0].kept_card
+    assert order.state.status is OrderStatus.ACCEPTED
+
+
+def test_above_the_limit_and_in_other_currencies_staff_decide() -> None:
+    for limits in ({"USD": 999}, {"EUR": 100_000}):
+        order = verified(rules=BY_RULE | {"accept_up_to": limits})
+        assert order.all.of(OrderApprovalRequested)
+        assert order.pending == {}
+        assert not order.hear(ApprovalDue()).facts
+        assert order.hear(AcceptOrder()).all.of(OrderAccepted)
+
+
+def test_a_held_order_is_left_to_staff() -> None:
+    held = verified(rules=BY_RULE | {"hold_total_above": {"USD": 500}})
+    assert held.state.held
+    assert held.all.of(OrderApprovalRequested)
+
+
+def test_who_is_quicker_than_the_rule_decides() -> None:
+    order = verified(DeclineOrder(), rules=BY_RULE)
+    order.let_go_off("ApprovalDue")
+    assert order.state.status is OrderStatus.DECLINED
+    assert not order.all.of(OrderPaymentRequested)

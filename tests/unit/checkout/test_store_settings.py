@@ -173,6 +173,13 @@ def test_the_whole_command_keeps_what_it_does_not_have_and_contradicts_nothing()
         ({"capture": "approval"}, {"orders.capture"}, "orders.approval"),
         ({"approval": "staff"}, {"orders.capture"}, "orders.approval"),
         ({"verification": "setup"}, {"orders.verification"}, "orders.approval"),
+        ({"approval": "rule", "capture": "approval"}, {"orders.approval"}, "orders.accept_up_to"),
+        ({"accept_up_to": {"USD": 100}}, {"orders.accept_up_to"}, "orders.approval"),
+        (
+            {"approval": "rule", "capture": "approval", "accept_up_to": {"CHF": 100}},
+            {"orders.accept_up_to.CHF"},
+            "payment.currencies",
+        ),
     ],
 )
 def test_approval_capture_and_verification_fit(orders: dict[str, Any], fields: set[str], named: str) -> None:

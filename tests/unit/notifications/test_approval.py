@@ -59,7 +59,7 @@ def test_a_customer_gives_another_card_or_confirms_it() -> None:
 def test_an_accepted_request_says_what_is_due() -> None:
     order = request(RECEIVED, ACCEPTED)
     assert told(order)[2:] == [("request_accepted", "customer")]
-    assert "The amount of 27.00 EUR is due now." in text_of(order)
+    assert "The amount of €27.00 is due now." in text_of(order)
 
 
 def test_a_declined_request_says_that_nothing_was_charged_with_the_stores_note() -> None:

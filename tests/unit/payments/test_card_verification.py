@@ -138,7 +138,7 @@ def test_another_card_ends_the_confirmation_of_the_first() -> None:
     assert payment.published == []
     payment.hear(VerificationReported(1, HELD))
     assert payment.published == [], "the order waits for the second"
-    assert [type(it) for it in payment.requested] == [ReleaseVerification, ForgetCard]
+    assert [type(it) for it in payment.requested] == [ReleaseVerification]
 
 
 # Released in any case
@@ -269,3 +269,17 @@ def test_a_card_that_could_not_be_forgotten_is_asked_for_until_it_is() -> None:
     payment.answer(ForgetCard, ForgetCard.Done())
     assert payment.state.verifications[0].forgotten
     assert not payment.timer("forget_1")
+
+
+def test_a_card_that_was_confirmed_unheard_and_is_cancelled_is_forgotten() -> None:
+    payment = Verifying(wanted()).verify(CONFIRM).hear(OrderDeclined())
+    payment.release(VerificationResult("pi_v1", "cancelled", payment_method="pm_kept"))
+    assert forgets(payment) == ["pm_kept"]
+
+
+def test_an_earlier_card_is_kept_while_another_one_is_verified_for_they_may_be_the_same() -> None:
+    payment = Verifying(wanted()).verify(CONFIRM).hear(wanted(2))
+    payment.release(VerificationResult("pi_v1", "cancelled", payment_method="pm_kept"))
+    assert forgets(payment) == []
+    payment.verify().release().hear(OrderDeclined())
+    assert forgets(payment) == ["pm_kept", "pm_kept"]

@@ -81,22 +81,22 @@ def verification_result(thing: Json) -> VerificationResult:
     """Of a PaymentIntent or a SetupIntent. Raises ValueError for an amount that we cannot have asked for."""
     id, method = thing["id"], thing.get("payment_method")
     card = card_in(method)
+    kept = str((method["id"] if isinstance(method, Mapping) else method) or "")
     match thing["status"]:
         case "requires_capture" | "succeeded":
             held = from_stripe(thing.get("amount_capturable") or 0, thing["currency"]) if "currency" in thing else 0
-            kept = method["id"] if isinstance(method, Mapping) else method
             return VerificationResult(
                 id,
                 "verified",
                 held,
                 card=card,
                 customer=str(thing.get("customer") or ""),
-                payment_method=str(kept or ""),
+                payment_method=kept,
             )
         case "requires_action":
             return VerificationResult(id, "requires_action", url=action_url(thing), card=card)
         case "canceled":
-            return VerificationResult(id, "cancelled", card=card)
+            return VerificationResult(id, "cancelled", card=card, payment_method=kept)
         case "requires_payment_method" | "requires_confirmation":
             error = thing.get("last_payment_error") or thing.get("last_setup_error")
             if not error:
