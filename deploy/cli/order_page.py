@@ -7,11 +7,12 @@ from typing import Any
 
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
+from shared.contracts.values import PaymentStatus
 
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
 """The reason of a refund that was made in the provider's dashboard."""
-UNPAID = ("pending", "authorized", "failed")
+UNPAID = (PaymentStatus.PENDING, PaymentStatus.AUTHORIZED, PaymentStatus.FAILED)
 """Statuses of a payment of which nothing was captured."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,29 +32,35 @@ from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
 from shared.contracts import approval, card_verification, checkout, pay_page, payments
+from shared.core import Message, Topic
 from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
-EVENTS = (
-    payments.PaymentActionRequired,
-    payments.PaymentCaptured,
-    payments.PaymentDeclined,
-    payments.PaymentUnresolved,
-    payments.PaymentStrayCharge,
-    payments.PaymentRefundNeeded,
-    payments.PaymentSettled,
-    payments.PaymentSettlementContradicted,
-    payments.PaymentCancelled,
-    payments.PaymentRefunded,
-    payments.PaymentRefundFailed,
-    payments.PaymentSurplusRefunded,
-    card_verification.PaymentVerified,
-    card_verification.PaymentVerificationActionRequired,
-    card_verification.PaymentVerificationDeclined,
-    pay_page.PaymentRetryRequested,
-)
+
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    payments.EVENTS: [
+        payments.PaymentActionRequired,
+        payments.PaymentCaptured,
+        payments.PaymentDeclined,
+        payments.PaymentUnresolved,
+        payments.PaymentStrayCharge,
+        payments.PaymentRefundNeeded,
+        payments.PaymentSettled,
+        payments.PaymentSettlementContradicted,
+        payments.PaymentCancelled,
+        payments.PaymentRefunded,
+        payments.PaymentRefundFailed,
+        payments.PaymentSurplusRefunded,
+        card_verification.PaymentVerified,
+        card_verification.PaymentVerificationActionRequired,
+        card_verification.PaymentVerificationDeclined,
+        pay_page.PaymentRetryRequested,
+    ],
+    payments.CALLBACKS: [payments.PaymentReported],
+    payments.STATUS: [payments.PaymentStatusRecord],
+}
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -84,11 +90,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 approval.OrderVerificationRequested,
             ],
         },
-        emits={
-            payments.EVENTS: EVENTS,
-            payments.CALLBACKS: [payments.PaymentReported],
-            payments.STATUS: [payments.PaymentStatusRecord],
-        },
+        emits=EMITS,
         refusal=payments.PaymentsRefused,
         kept=as_message,
         storage=storage,

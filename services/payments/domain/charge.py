@@ -17,7 +17,6 @@ from services.payments.domain.payment import (
     ChargeAttempt,
     Payment,
     Share,
-    ended_unrequested,
     payments,
 )
 from services.payments.domain.refund import refund_rest
@@ -77,6 +76,11 @@ def order_closed(
     refund_rest(change)
     advance(change)
     return change.decision()
+
+
+def ended_unrequested(store: str, closed_as: str) -> Payment:
+    """What is kept of an order that ended before its payment was requested."""
+    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
 
 
 def _may_be_requested(closed: OrderCancelled | OrderExpired | OrderDeclined) -> bool:

@@ -388,9 +388,4 @@ class Payment:
         return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))
 
 
-def ended_unrequested(store: str, closed_as: str) -> Payment:
-    """What is kept of an order that ended before its payment was requested."""
-    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
-
-
 payments = Core(Payment, missing=Refused("not_found", "Nothing was charged or refunded for this order."))

@@ -16,6 +16,7 @@ from services.notifications.domain.operations import SendEmail
 from services.notifications.domain.records import FeedEntry
 from services.notifications.gateways.templates import ALL, EmailTemplates
 from services.payments.domain.declines import CUSTOMER_TEXTS
+from shared.contracts.approval import OrderAccepted, OrderApprovalRequested, OrderCardNeeded, OrderDeclined
 from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
@@ -113,12 +114,17 @@ EVENTS: tuple[Event, ...] = (
     refund_failed(returned=False),
     refund_failed(returned=True),
     OrderStrayCharge(amount=50, currency="EUR", transaction=ODD),
+    OrderApprovalRequested(amount=2700, currency="EUR"),
+    OrderCardNeeded(verification=1, url=PAGE, until=UNTIL, text=DECLINE),
+    OrderCardNeeded(verification=2, url=PAGE, until=UNTIL, confirm=True),
+    OrderAccepted(amount=2700, currency="EUR"),
 )
 ENDS: tuple[tuple[Event, ...], ...] = (
     (OrderCancelled(reason=ODD),),
     (PAID, OrderCancelled(reason=ODD)),
     (OrderCancelled(code="sold_out", sold_out=("atlas",)),),
     (OrderExpired(was=OrderStatus.PENDING_PAYMENT),),
+    (OrderDeclined(note=ODD),),
 )
 
 
