@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 SHOWN = ("integration", "e2e", "fuzz")
-AFTERWARDS = ("unit", "contracts", "simulation", "faults")
+AFTERWARDS = ("unit", "contracts", "simulation", "browser", "faults")
 """What their half prints is shown when both are through."""
 
 

@@ -12,6 +12,7 @@ from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, O
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.outside import LOW_WATER
 from deploy.simulation.owed import owed
+from deploy.simulation.pay_pages import PayPages
 from deploy.simulation.request import RequestStore
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
@@ -65,7 +66,7 @@ class Shop:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._hurry = world.rng_of("hurry")
+        self._hurry, self._pages = world.rng_of("hurry"), PayPages(world)
         self._currency = world.rng_of("currency").choice(CURRENCIES)
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
@@ -268,7 +269,9 @@ class Shop:
         if at_bank and rng.random() < 0.8:
             self.requests.confirm(key, status, well=rng.random() < 0.7)
         if not at_bank or rng.random() < 0.3:
-            self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=rng.choice(self._cards))), key, rng)
+            card = rng.choice(self._cards)
+            if not self._pages.taken(key, card):
+                self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=card)), key, rng)
 
     async def _changed(self, key: str) -> dict[str, Any] | None:
         """The next status record of the order; None when none comes for long."""

@@ -38,7 +38,6 @@ from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
-
 EMITS: Mapping[Topic, Collection[type[Message]]] = {
     payments.EVENTS: [
         payments.PaymentActionRequired,
@@ -63,6 +62,10 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
 }
 
 
+COMMANDS = (payments.RefundPayment, payments.RecordPayment, payments.SettlePayment, pay_page.RetryPayment)
+ASKS_TO_PAY = (checkout.OrderPaymentActionRequired, checkout.OrderPaymentDeclined, checkout.OrderPaymentReminder)
+
+
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
     """`now` gives Unix seconds."""
     providers = providers_of(settings)
@@ -71,19 +74,12 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [
-                payments.RefundPayment,
-                payments.RecordPayment,
-                payments.SettlePayment,
-                pay_page.RetryPayment,
-            ],
+            payments.COMMANDS: COMMANDS,
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
                 checkout.OrderPaymentClosing,
-                checkout.OrderPaymentActionRequired,
-                checkout.OrderPaymentDeclined,
-                checkout.OrderPaymentReminder,
+                *ASKS_TO_PAY,
                 checkout.OrderCancelled,
                 checkout.OrderExpired,
                 approval.OrderDeclined,

@@ -31,6 +31,7 @@ STATUSES: Mapping[Situation, HTTPStatus] = {
     Situation.NO_TRY_LEFT: HTTPStatus.GONE,
     Situation.EXPIRED: HTTPStatus.GONE,
     Situation.CANCELLED: HTTPStatus.GONE,
+    Situation.DECLINED: HTTPStatus.GONE,
 }
 """Of the others: OK."""
 LANGUAGES = Header("Accept-Language", "For a page that is about no order; one of an order is in the order's language.")
@@ -56,11 +57,13 @@ SHOW = Declaration(
     (DeclaredResponse(None, media=PAGE), *OTHER_PAGES),
     query=PayQuery,
     headers=(LANGUAGES,),
+    refused=(HTTPStatus.CONFLICT,),
 )
 PAY = Declaration(
     "Pay again, with the card that was chosen on the pay page",
     (*_pages(HTTPStatus.UNPROCESSABLE_ENTITY), *OTHER_PAGES),
     headers=(LANGUAGES,),
+    refused=(HTTPStatus.CONFLICT,),
     form={
         "key": "Names the submission: the same one twice is one.",
         "attempt": "The latest payment attempt that the page has shown.",

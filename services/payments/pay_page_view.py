@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
-from babel.numbers import format_currency
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import FileSystemLoader
 
 from services.payments.domain.pay_page import (
     PAYABLE,
@@ -31,9 +25,7 @@ from services.payments.domain.pay_page import (
 from services.payments.domain.payment import Payment
 from services.payments.gateways.pay_form import PayForm
 from shared.contracts.pay_page import PayPage
-from shared.contracts.times import is_time_zone
-from shared.core.money import decimal_string
-from shared.languages import SOURCE, language_of, translations
+from shared.languages import SOURCE, language, language_of, translations
 from shared.languages.templates import TranslatedTemplates
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -75,26 +67,17 @@ class Shown:
 
 
 def order_page(payment: Payment, page: PayPage, at: datetime, shown: Shown) -> str:
-    now, locale = situation(payment, at), page.locale
+    now, words = situation(payment, at), language(page.locale, page.languages)
     form = shown.form if shown.form and shown.form.provider in page.providers else None
-    language, numbers = language_of(locale) or SOURCE, numbers_of(locale)
-
-    def money(amount: int) -> str:
-        return format_currency(Decimal(decimal_string(amount, payment.currency)), payment.currency, locale=numbers)
-
-    def moment(when: datetime) -> str:
-        return moment_in(when, page.time_zone, numbers)
-
     return (
-        _environment(language)
+        _templates(words.name)
         .get_template("order.html")
         .render(
-            **_base(language, shown, form),
+            **_base(words.name, shown, form),
             situation=now.value,
             page=page,
-            currency=payment.currency,
-            money=money,
-            moment=moment,
+            money=lambda amount: words.amount(amount, payment.currency),
+            moment=lambda when: words.moment(when, page.time_zone),
             reason=decline_reason(payment),
             bank=bank_page(payment),
             by_hand=waits_by_hand(payment),
@@ -106,7 +89,7 @@ def order_page(payment: Payment, page: PayPage, at: datetime, shown: Shown) -> s
             pending=payment.pending,
             key=shown.key,
             wrong=shown.wrong,
-            data=form.data_of(page.amount, payment.currency, language) if form else {},
+            data=form.data_of(page.amount, payment.currency, words.tag) if form else {},
         )
     )
 
@@ -115,39 +98,16 @@ def no_order_page(accepted: str, shown: Shown, *, expired: bool) -> str:
     """Of a link that is none, or is read no more. It tells nothing about an order. `accepted`: the languages that the
     browser asks for."""
     tags = [tag.partition(";")[0].strip() for tag in accepted.split(",")]
-    language = next((found for tag in tags if (found := language_of(tag))), SOURCE)
-    template = _environment(language).get_template("no_order.html")
-    return template.render(**_base(language, shown, None), expired=expired)
+    name = next((found for tag in tags if (found := language_of(tag))), SOURCE)
+    template = _templates(name).get_template("no_order.html")
+    return template.render(**_base(name, shown, None), expired=expired)
 
 
-def _base(language: str, shown: Shown, form: PayForm | None) -> dict[str, Any]:
-    names = {name: asset.name for name, asset in assets().items()}
-    return {"language": language.replace("_", "-"), "nonce": shown.nonce, "form": form, "assets": names}
+def _base(name: str, shown: Shown, form: PayForm | None) -> dict[str, Any]:
+    names = {file: asset.name for file, asset in assets().items()}
+    return {"language": name.replace("_", "-"), "nonce": shown.nonce, "form": form, "assets": names}
 
 
 @lru_cache(50)
-def _environment(language: str) -> Environment:
-    return TranslatedTemplates(FileSystemLoader(TEMPLATES), translations(language))
-
-
-@lru_cache(1000)
-def numbers_of(tag: str | None) -> Locale:
-    """How amounts and times are written: as the order's locale does, in a language that there is."""
-    if language_of(tag) is None:
-        return Locale.parse(SOURCE)
-    subtags = re.split("[-_]", tag or SOURCE)
-    for count in range(min(len(subtags), 3), 0, -1):
-        try:
-            return Locale.parse("_".join(subtags[:count]))
-        except (ValueError, UnknownLocaleError):
-            continue
-    return Locale.parse(SOURCE)
-
-
-def moment_in(at: datetime, time_zone: str | None, locale: Locale) -> str:
-    """`3. März 2026, 15:05 MEZ`."""
-    zone = ZoneInfo(time_zone) if time_zone and is_time_zone(time_zone) else UTC
-    local = at.astimezone(zone)
-    name = local.tzname() or "UTC"
-    hours = format_time(local.time(), "short", locale=locale)
-    return f"{format_date(local.date(), 'long', locale=locale)}, {hours} {name if name.isalpha() else f'UTC{name}'}"
+def _templates(name: str) -> TranslatedTemplates:
+    return TranslatedTemplates(FileSystemLoader(TEMPLATES), translations(name))

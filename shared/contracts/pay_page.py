@@ -44,6 +44,8 @@ class PayPage(Value):
     """When the customer can pay again, unless at once."""
     locale: Locale | None = None
     time_zone: Short | None = None
+    languages: tuple[Short, ...] = ()
+    """Of the store, the first of which is for all other customers. Empty: all that there are."""
 
 
 class RetryPayment(Command, type="payment.retry", topic=COMMANDS):

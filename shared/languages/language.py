@@ -19,7 +19,7 @@ from babel.numbers import NumberPattern, parse_pattern
 
 from shared.contracts.times import zone_of
 from shared.core.money import exponent
-from shared.languages.catalogues import SOURCE, language_of, translations
+from shared.languages.catalogues import SOURCE, language_of, languages, translations
 
 _LETTER_AT_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 """Between them stands a space: UTS 35, part 3, currency spacing."""
@@ -73,16 +73,10 @@ class Language:
 def language(locale: str | None, offered: tuple[str, ...] = ()) -> Language:
     """The language for a reader with this locale (BCP 47, as it comes in orders). `offered`: the tags of the store's
     languages, of which the first is for all others; empty: all that there are, and English for all others."""
-    fallback = next(iter(offered), SOURCE)
-    chosen = language_of(locale)
-    by_language = {language_of(tag): tag for tag in reversed(offered)} if offered else {chosen: chosen}
-    if locale is None or chosen is None or chosen not in by_language:
-        return _language(language_of(fallback) or SOURCE, fallback)
-    own = by_language[chosen] or chosen
-    return _language(chosen, own if len(locale) < len(own) else locale)
-
-
-def _language(name: str, tag: str) -> Language:
+    known = [tag for tag in offered or languages() if language_of(tag)] or [SOURCE]
+    own = next((tag for tag in known if language_of(tag) == language_of(locale)), None)
+    tag = known[0] if locale is None or own is None else max(locale, own, key=len)
+    name = language_of(tag) or SOURCE
     return Language(name, _locale(tag) or Locale.parse(name), translations(name))
 
 
@@ -110,7 +104,8 @@ def _pattern(locale: Locale, decimals: int) -> NumberPattern:
 
 @lru_cache(10_000)
 def _date(day: date, locale: Locale) -> str:
-    return format_date(day, "long", locale=locale)
+    """No line ends between day and month."""
+    return format_date(day, "long", locale=locale).replace(" ", "\u00a0", 1)
 
 
 @lru_cache(10_000)

@@ -70,7 +70,14 @@ KEYS |= {
     "product_histories": "own/thing",
 }
 VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
-VARIABLES |= {"recipient": "own~staff", "token": "x.y", "connection": "thing", "server": "thing", "product": "thing"}
+VARIABLES |= {
+    "recipient": "own~staff",
+    "token": "x.y",
+    "connection": "thing",
+    "server": "thing",
+    "product": "thing",
+    "asset": "none",
+}
 ONE_ROW = {
     "/orders/{order}",
     "/stores/{store}",

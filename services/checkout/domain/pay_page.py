@@ -30,4 +30,5 @@ def page_of(order: Order, key: str) -> PayPage:
         retry_after=order.retry_after,
         locale=order.locale,
         time_zone=order.store.time_zone,
+        languages=order.store.languages or (),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from jinja2 import FileSystemLoader, Template
 
@@ -15,7 +16,13 @@ from shared.languages import language
 from shared.languages.templates import TranslatedTemplates
 
 FOLDER = Path(__file__).parents[1] / "templates"
+OLDER = {"status": "", "included_tax": "", "no_try_left": False}
+"""What emails that an older build requested do not have, as no greeting."""
 ALL = tuple(chain.from_iterable(TEMPLATES.values()))
+
+
+Compiled = tuple[Template, Template, dict[str, Any]]
+"""The text, the HTML, and what both show unless the email says otherwise."""
 
 
 class EmailTemplates:
@@ -25,7 +32,7 @@ class EmailTemplates:
     def __init__(self, names: Iterable[str] = ALL) -> None:
         self._names = frozenset(names)
         self._sources: dict[str, TranslatedTemplates] = {}
-        self._compiled: dict[tuple[str, str], tuple[Template, Template, dict[str, str]]] = {}
+        self._compiled: dict[tuple[str, str], Compiled] = {}
         for name in self._names:
             self._of(name, "en")
 
@@ -35,8 +42,7 @@ class EmailTemplates:
         values = {"subject": email.subject, **reader, **email.data}
         return compose(email, text.render(values).strip() + "\n", html.render(values).lstrip())
 
-    def _of(self, name: str, tag: str) -> tuple[Template, Template, dict[str, str]]:
-        """The text, the HTML, and what the latter says of its language."""
+    def _of(self, name: str, tag: str) -> Compiled:
         found = self._compiled.get((name, tag))
         if found:
             return found
@@ -46,7 +52,12 @@ class EmailTemplates:
         made = self._sources.get(words.name)
         if made is None:
             made = self._sources[words.name] = TranslatedTemplates(FileSystemLoader(FOLDER), words.texts)
-        reader = {"language": words.tag, "direction": words.locale.text_direction}
+        reader = {
+            "language": words.tag,
+            "direction": words.locale.text_direction,
+            **OLDER,
+            "greeting": words.gettext("Hello,"),
+        }
         found = made.get_template(f"{name}.txt"), made.get_template(f"{name}.html"), reader
         self._compiled[name, tag] = found
         return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Page, Payment, payments
+from services.payments.domain.page import Page
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from shared.contracts.checkout import OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentReminder
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from shared.core import Context, Decision, Refused
@@ -32,8 +33,11 @@ class Situation(StrEnum):
     REFUNDED = "refunded"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    DECLINED = "declined"
+    """By the store, which approves orders."""
 
 
+_CLOSED = {"expired": Situation.EXPIRED, "declined": Situation.DECLINED}
 PAYABLE = (Situation.OPEN, Situation.CONFIRM)
 _REFUSALS = {
     Situation.UNDER_WAY: Refused("payment_under_way", "A payment is in progress. Wait for its result."),
@@ -62,7 +66,7 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
     if payment.page is None or now not in PAYABLE:
         return _REFUSALS.get(now, Refused("not_payable", "There is nothing to pay."))
     if command.provider not in payment.page.told.providers:
-        return Refused("not_offered", "The store does not offer this way of paying.")
+        return Refused("provider_not_offered", "The store does not offer this way of paying.")
     latest = _latest(payment)
     if latest is None or command.attempt != latest.number:
         return Refused("payment_under_way", "Another payment was made meanwhile.")
@@ -78,7 +82,7 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
 
 def situation(payment: Payment, at: datetime) -> Situation:
     if payment.closed_as:
-        return Situation.EXPIRED if payment.closed_as == "expired" else Situation.CANCELLED
+        return _CLOSED.get(payment.closed_as, Situation.CANCELLED)
     if payment.paying_attempt:
         return Situation.REFUNDED if payment.order_is_refunded else Situation.PAID
     if payment.closing or payment.page is None or payment.page.told.until <= at:

@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from services.payments.domain.capabilities import Capabilities, capabilities
 from services.payments.domain.operations import ChargeCard, Fee, RefundResult
+from services.payments.domain.page import Page
 from services.payments.domain.verification import Verification, VerificationStatus
-from shared.contracts.pay_page import PayPage
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -176,23 +176,6 @@ class Refund:
         """Its outcome is unknown, or only our own call reported it as failed."""
         failed = self.status is RefundStatus.FAILED
         return self.status is RefundStatus.UNRESOLVED or (failed and not self.reference)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What the pay page shows, and what the customer did there."""
-
-    told: PayPage
-    declined: int = 0
-    """The latest attempt of which checkout told that it was declined."""
-    reason: str = ""
-    """Why, one of `DeclineReason`."""
-    confirming: int = 0
-    """The latest attempt that the customer has to confirm, at `bank`."""
-    bank: str = ""
-    asked: int = 0
-    """The customer wants to pay again after this attempt, since `asked_at`."""
-    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def test_a_request_for_what_the_store_does_not_offer_changes_nothing() -> None:
     order = declined_order().hear(again(provider="manual"))
 
     assert order.facts == []
-    assert "No effect: The store offers stripe" in order.timeline[-1].text
+    assert "No effect: the store does not offer this way of paying" in order.timeline[-1].text
 
 
 def test_after_the_last_try_the_page_says_that_none_is_left() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
 from deploy.documents.__main__ import PROJECT
 from deploy.documents.catalogues import catalogues, unfinished
@@ -90,6 +94,32 @@ def test_a_guess_is_named(project: Path) -> None:
     written(project)
     change(project, 'msgid "Good day"\nmsgstr ""', '#, fuzzy\nmsgid "Good day"\nmsgstr "God natt"')
     assert "shared/languages/sv/LC_MESSAGES/orderbus.po: fuzzy: 'Good day'" in unfinished(project)
+
+
+def test_every_text_that_code_looks_up_is_in_the_catalogues() -> None:
+    """Babel does not see those within an f-string, and none that is put together."""
+    known = catalogues(PROJECT)["shared/languages/de/LC_MESSAGES/orderbus.po"]
+    ids = {id for message in read_po(BytesIO(known.encode())) for id in one_or_more(message.id)}
+    looked_up = [text for file in (PROJECT / "services").rglob("*.py") for text in texts_of(file)]
+    assert looked_up
+    assert [text for text in looked_up if text not in ids] == []
+
+
+def one_or_more(id: str | Sequence[str]) -> tuple[str, ...]:
+    return (id,) if isinstance(id, str) else tuple(id)
+
+
+def texts_of(file: Path) -> Iterator[str]:
+    """What `gettext`, `ngettext` and `marked` are called with."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            for given in node.args[: {"gettext": 1, "marked": 1, "ngettext": 2}.get(name, 0)]:
+                yield (
+                    str(given.value)
+                    if isinstance(given, ast.Constant)
+                    else f"{file.name}:{node.lineno}: no constant text"
+                )
 
 
 def test_code_is_read_too(project: Path) -> None:

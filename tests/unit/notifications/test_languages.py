@@ -114,17 +114,19 @@ EVENTS: tuple[Event, ...] = (
     refund_failed(returned=False),
     refund_failed(returned=True),
     OrderStrayCharge(amount=50, currency="EUR", transaction=ODD),
-    OrderApprovalRequested(amount=2700, currency="EUR"),
+)
+APPROVAL: tuple[Event, ...] = (
     OrderCardNeeded(verification=1, url=PAGE, until=UNTIL, text=DECLINE),
     OrderCardNeeded(verification=2, url=PAGE, until=UNTIL, confirm=True),
-    OrderAccepted(amount=2700, currency="EUR"),
+    OrderApprovalRequested(amount=2700, currency="EUR"),
 )
 ENDS: tuple[tuple[Event, ...], ...] = (
     (OrderCancelled(reason=ODD),),
     (PAID, OrderCancelled(reason=ODD)),
     (OrderCancelled(code="sold_out", sold_out=("atlas",)),),
     (OrderExpired(was=OrderStatus.PENDING_PAYMENT),),
-    (OrderDeclined(note=ODD),),
+    (*APPROVAL, OrderAccepted(amount=2700, currency="EUR")),
+    (*APPROVAL, OrderDeclined(note=ODD)),
 )
 
 
@@ -205,6 +207,10 @@ READ = {
     "new_order": ("amount",),
     "payment_reminder": ("amount", "until", "url"),
     "confirm_payment": ("amount", "until", "url"),
+    "new_request": ("amount",),
+    "card_needed": ("reason", "until", "url"),
+    "request_accepted": ("amount",),
+    "request_received": ("amount",),
     "refund": ("amount",),
     "refund_returned": ("amount",),
     "refund_failure": ("amount", "reason"),

@@ -31,10 +31,10 @@ def test_each_reminder_is_an_email_and_a_feed_entry(declined: bool) -> None:
     assert first.message_id != second.message_id
     assert first.subject == "Your order ORD-ABCDEFGH12 is not paid yet"
     text, _ = bodies(EmailTemplates().render(first))
-    assert "Please pay €27.00 by March 10, 2026, 9:30\u00a0AM UTC" in text and "https://pay.example/1" in text
+    assert "Please pay €27.00 by March\u00a010, 2026, 9:30\u00a0AM UTC" in text and "https://pay.example/1" in text
     assert ("the last payment did not go through" in text) == declined
     entry = order.feed(CUSTOMER)[-1]
     assert (entry.text, entry.link) == (
-        "Please pay €27.00 by March 10, 2026, 9:30\u00a0AM UTC.",
+        "Please pay €27.00 by March\u00a010, 2026, 9:30\u00a0AM UTC.",
         "https://pay.example/1",
     )

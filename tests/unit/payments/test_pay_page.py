@@ -17,6 +17,7 @@ from services.payments.domain.pay_page import (
     tries_left,
     waits_by_hand,
 )
+from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import (
     OrderCancelled,
     OrderExpired,
@@ -193,6 +194,7 @@ def test_attempts_since_checkout_told_count_as_tries() -> None:
 def test_the_end_of_an_order() -> None:
     assert now(declined().hear(OrderExpired(was=OrderStatus.PENDING_PAYMENT))) is S.EXPIRED
     assert now(declined().hear(OrderCancelled())) is S.CANCELLED
+    assert now(declined().hear(OrderDeclined())) is S.DECLINED
     assert now(to_confirm().hear(OrderPaymentClosing(attempt=1))) is S.EXPIRED
     assert now(declined().let_time_pass(WEEK)) is S.EXPIRED
     for end in (OrderExpired(was=OrderStatus.PENDING_PAYMENT), OrderCancelled()):
@@ -223,7 +225,7 @@ def test_a_transfer_that_is_awaited_can_be_replaced_by_a_card() -> None:
 
 
 def test_a_store_without_the_provider_refuses_it() -> None:
-    assert declined(providers=("manual",)).refuses(again()).code == "not_offered"
+    assert declined(providers=("manual",)).refuses(again()).code == "provider_not_offered"
 
 
 def test_a_checkout_of_an_older_build_tells_no_page() -> None:

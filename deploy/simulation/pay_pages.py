@@ -1,0 +1,29 @@
+"""Customers who pay again on the pay page, by one click or two, of a page that may be out of date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.contracts.pay_page import RetryPayment
+from shared.contracts.providers import DEFAULT
+
+if TYPE_CHECKING:
+    from deploy.simulation.world import World
+
+LINK = "https://pay.example/pay/x"
+
+
+class PayPages:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._rng = world.rng_of("pay pages")
+
+    def taken(self, key: str, card: str) -> bool:
+        """Whether the customer of the order takes the page, instead of the shop's own."""
+        if self._rng.random() < 0.5:
+            return False
+        made = max((it.attempt for it in self.world.stripe.intents.values() if it.order == key), default=1)
+        attempt = made if self._rng.random() < 0.8 else max(made - 1, 1)
+        again = RetryPayment(attempt=attempt, provider=DEFAULT, payment_method=card, return_url=LINK)
+        self.world.publish(again, key, actor="customer", times=self._rng.choice((1, 1, 2)))
+        return True
