@@ -47,6 +47,8 @@ def order_facts(key: str, order: Order) -> OrderFacts:
         deadline=order.deadline,
         placed=order.placed_at is not None,
         status_record=_as_read(order),
+        restored=order.restored_amount,
+        given=order.given,
     )
 
 

@@ -144,7 +144,11 @@ ORDERS = (
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
     Group("delivery", "Deliver by hand, send again, revoke, return, hold.", DELIVERY),
-    Command("complete", "order_changes:complete", "Mark a paid order as completed by hand."),
+    Command("complete", "complete:complete", "Mark an order as completed by hand."),
+    Command("note", "correspondence:note", "Add a note for staff to an order or its customer."),
+    Command("hand-in", "correspondence:hand_in", "Hand in a message that was written elsewhere."),
+    Command("answer", "correspondence:answer", "Grant or refuse what the customer asks for."),
+    Command("abandoned", "abandoned:abandoned", "List checkouts that were opened and not submitted."),
 )
 LOST = (
     Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),

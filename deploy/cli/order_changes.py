@@ -1,4 +1,4 @@
-"""What staff do to an order: cancel, ship, retry, complete; and how every such command is sent."""
+"""What staff do to an order: cancel, ship, retry; and how every such command is sent."""
 
 from __future__ import annotations
 
@@ -65,19 +65,6 @@ async def decline(
     """Decline an order that waits; nothing is charged."""
     command = OrderCommand("checkout", "decline", number, "the order was declined", idempotency_key)
     await submit(command, {"reason": reason, "note": note}, data, as_json)
-
-
-@on_event_loop
-async def complete(
-    number: Number,
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the order's timeline.")] = "",
-    idempotency_key: IdempotencyKey = "",
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Mark a paid order as completed by hand."""
-    command = OrderCommand("checkout", "complete", number, "the order was marked as completed", idempotency_key)
-    await submit(command, {"note": note}, data, as_json)
 
 
 @on_event_loop

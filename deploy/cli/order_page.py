@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
+from deploy.cli.order_details import by_hand, details_of, written
 from shared.contracts.values import PaymentStatus
 
 Body = Mapping[str, Any]
@@ -30,6 +31,7 @@ def lines(order: Body) -> list[str]:
         *_payments(order),
         *_notifications(order),
         "",
+        *written(order),
         "Timeline",
         *(
             f"  {clock(entry['at'])}  {entry['actor']:<18} {entry['what']:<24} {entry['text']}"
@@ -54,6 +56,7 @@ def _head(order: Body) -> list[str]:
             f"{'to pay' if order['payment_status'] in UNPAID else 'paid'} {money(order['purchased'], currency)}"
             + (f", refunded {money(order['refunded'], currency)}" if order["refunded"] else "")
         )
+    head += [*by_hand(order), *details_of(order)]
     if (order.get("deliveries") or {}).get("held"):
         why = f" ({order['held']})" if order.get("held") else ""
         head.append(f"  held      nothing is delivered until it is released: orderbus delivery release{why}")

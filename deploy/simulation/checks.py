@@ -161,8 +161,9 @@ def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
         attempts[intent.order, intent.attempt] += 1
     for key, amount in kept.items():
         order = found.of(Order).get(key)
-        if order is None or amount > order.purchased:
-            yield "charged_once", key, f"{amount} are kept, the order costs {order.purchased if order else 'nothing'}"
+        due = order.purchased if order and not (order.elsewhere or order.given) else 0
+        if amount > due:
+            yield "charged_once", key, f"{amount} are kept, the order costs {due or 'nothing'}"
     for (key, number), times in attempts.items():
         if times > 1:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"
@@ -181,7 +182,7 @@ def _known_surplus(intent: Intent, found: Findings) -> int:
     """What Stripe keeps of a second charge, as far as its own books say that the bank sent it back."""
     payment = found.of(Payment).get(intent.order)
     attempt = next((it for it in payment.attempts if it.reference == intent.id), None) if payment else None
-    if payment is None or attempt is None or not attempt.surplus:
+    if payment is None or attempt is None or not (attempt.surplus or payment.closed_as == "given"):
         return 0
     done = [it for it in payment.refunds_of(attempt) if it.status is RefundStatus.DONE]
     elsewhere = sum(refund.amount for refund in done if refund.recorded)

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import Broken
 from deploy.simulation.trial import Trial
-from services.checkout.domain.order import Order
 from services.fulfillment import downloads
 from services.fulfillment.domain.attached_files import ORDERS
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item
+from services.notifications.domain.notification_log import NotificationLog
 
 
 def files_of_their_own(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Whatever happens: a link in an order's email is that order's, and leads to no file that was made for another."""
-    numbers = {order.number: key for key, order in found.of(Order).items()}
-    for subject, shown in trial.world.mails.given:
-        key = next((key for number, key in numbers.items() if number and number in subject), "")
-        for claim in trial.world.links.claims(shown):
-            if key and claim.order != key:
+    emails = ((key, email.id) for key, log in found.of(NotificationLog).items() for email in log.emails)
+    for key, id in emails:
+        for claim in trial.world.links.claims(trial.world.mails.given.get(id, "")):
+            if claim.order != key:
                 yield "files_of_their_own", key, f"an email has a link of {claim.order}"
     for key, item in _items(found):
         for file in item.files:

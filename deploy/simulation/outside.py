@@ -208,8 +208,8 @@ class MailServer(Outside):
     def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
         super().__init__(profile, history, rng)
         self.taken: Counter[str] = Counter()
-        self.given: list[tuple[str, str]] = []
-        """Subjects of customers' emails, and what the emails show."""
+        self.given: dict[str, str] = {}
+        """What customers' emails show, by Message-ID."""
 
     def do(self, operation: SendEmail, key: str) -> Reply:
         if self.profile.happens(self.profile.level.raises):
@@ -218,7 +218,7 @@ class MailServer(Outside):
             self.shown.append(f"mail {operation.template} {operation.message_id}")
         self.taken[operation.message_id] += 1
         if operation.audience == "customer":
-            self.given.append((operation.subject, str(operation.data)))
+            self.given[operation.message_id] = str(operation.data)
         return SendEmail.Done()
 
     async def find(self, operation: SendEmail, key: str) -> Outcome:

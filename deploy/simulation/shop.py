@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
+from deploy.simulation.bad_moments import COMMANDS as BAD_MOMENTS
 from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, OFFERED, PRICES
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.outside import LOW_WATER
@@ -38,6 +39,7 @@ from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
     CheckoutAbandoned,
+    CheckoutAsked,
     CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
@@ -96,17 +98,8 @@ class Shop:
 
     def _interfere(self, type: bytes, key: str) -> None:
         """Staff act on an order at the very moment at which services hear of it."""
-        commands: dict[bytes, tuple[tuple[str, Command], ...]] = {
-            b"order.placed": (
-                ("fulfillment", ShipOrder(carrier="Post", tracking="T")),
-                ("notifications", ReplayWebhooks()),
-                ("checkout", CompleteOrder()),
-            ),
-            b"order.payment_requested": (("payments", RefundPayment()), ("checkout", CancelOrder())),
-            b"order.paid": (("payments", RefundPayment()), ("fulfillment", RetryDelivery())),
-        }
-        if type in commands:
-            service, command = self._hurry.choice(commands[type])
+        if type in BAD_MOMENTS:
+            service, command = self._hurry.choice(BAD_MOMENTS[type])
             self.world.keep(unowned(lambda: self._too_early(service, command, key)))
 
     async def _fill(self) -> None:
@@ -247,6 +240,9 @@ class Shop:
         elif rng.random() < 0.08:
             await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0)))
             self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
+        elif rng.random() < 0.1:
+            await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0, 60.0)))
+            self._say(CheckoutAsked(wants=rng.choice(("cancel", "refund")), text="Bought twice."), key, rng)
 
     async def _pay(self, key: str, rng: random.Random) -> None:
         """See to it that the order is paid, more or less patiently."""

@@ -14,7 +14,7 @@ from deploy.simulation.stripe_books import Intent
 from deploy.simulation.tasks import unowned
 from deploy.simulation.workers import Gone, Worker
 from deploy.simulation.world import World
-from shared.contracts.payments import PaymentUnresolved, RefundPayment, SettlePayment
+from shared.contracts.payments import PaymentRefundNeeded, PaymentUnresolved, RefundPayment, SettlePayment
 from shared.shell.parking import Released
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.rows import ParkedRow
@@ -112,6 +112,9 @@ class Staff:
     def read(self, record: BusRecord) -> None:
         """Staff look into Stripe's dashboard and record the outcome of a charge."""
         headers = dict(record.headers)
+        if headers.get("ce_type") == PaymentRefundNeeded.type.encode():
+            refund, key = orjson.loads(record.value or b"")["refund"], (record.key or b"").decode()
+            self.world.keep(unowned(lambda: self._refund_by_hand(refund, key)))
         if headers.get("ce_type") == PaymentUnresolved.type.encode() and self.rng.random() < 0.5:
             attempt, key = orjson.loads(record.value or b"")["attempt"], (record.key or b"").decode()
             self.world.keep(unowned(lambda: self._settle(key, attempt)))
@@ -125,6 +128,12 @@ class Staff:
             said = SettlePayment(attempt=attempt, outcome="captured", reference=found.id, reason="as Stripe shows it")
         else:
             said = SettlePayment(attempt=attempt, outcome="not_charged", reason="Stripe shows no such charge")
+        await self.world.submit("payments", said, key, actor="staff:emma")
+
+    async def _refund_by_hand(self, refund: str, key: str) -> None:
+        """Staff refund by hand what no provider moved."""
+        await asyncio.sleep(60.0)
+        said = SettlePayment(refund=refund, outcome="refunded", reason="At the counter.")
         await self.world.submit("payments", said, key, actor="staff:emma")
 
     # What is owed

@@ -23,6 +23,7 @@ from shared.contracts import (
     delivery_work,
     fulfillment,
     notifications,
+    order_work,
     pay_page,
     payments,
     stock,
@@ -39,6 +40,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         storefront.CheckoutSubmitted,
         storefront.CheckoutPaymentRetried,
         storefront.CheckoutAbandoned,
+        storefront.CheckoutAsked,
     ),
     checkout.COMMANDS: (
         stores.ConfigureStore,
@@ -47,6 +49,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         stores.DefineProduct,
         checkout.CancelOrder,
         checkout.CompleteOrder,
+        order_work.NoteOrder,
+        order_work.MessageOrder,
+        order_work.AnswerOrder,
         approval.AcceptOrder,
         approval.DeclineOrder,
     ),
@@ -110,6 +115,9 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentReminder,
         checkout.OrderPaymentClosing,
         checkout.OrderPaid,
+        order_work.OrderPaidElsewhere,
+        order_work.OrderAsked,
+        order_work.OrderAnswered,
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
@@ -130,6 +138,8 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         approval.OrderDeclined,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
+    payments.COMMANDS: (payments.RefundPayment,),
+    fulfillment.COMMANDS: (fulfillment.RetryDelivery, delivery_work.StartDelivery),
 }
 
 

@@ -79,6 +79,22 @@ def _to_complete(row: Any) -> Attention:
     return Attention("order to complete", row.number, row.since, "Everything of it is delivered", command, routine=True)
 
 
+_ASKED = """
+    select number, (data -> 'asked' ->> 'at')::timestamptz as since, data -> 'asked' ->> 'wants' as wants
+    from orders where jsonb_typeof(data -> 'asked') = 'object'
+"""
+
+
+async def what_customers_ask(connection: AsyncConnection) -> list[Attention]:
+    """Staff grant it or refuse."""
+    return await oldest(connection, _ASKED, _asked)
+
+
+def _asked(row: Any) -> Attention:
+    reason = f"The customer asks to {row.wants} it"
+    return Attention("customer asks", row.number, row.since, reason, f"orderbus answer {row.number} granted|refused")
+
+
 _TO_DECIDE = f"""
     select number, changed_at as since from orders
     where status = '{S.RECEIVED}' and data ->> 'reserved' = 'true'
@@ -97,6 +113,7 @@ def _to_decide(row: Any) -> Attention:
 
 
 ATTENTION = {
+    "what customers ask": what_customers_ask,
     "unfinished orders": troubled_orders,
     "refused refunds of returns": refused_returns,
     "orders to complete": orders_to_complete,

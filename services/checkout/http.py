@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
 import sqlalchemy as sa
 from aiohttp import web
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.checkout import queries, storage
+from services.checkout.abandoned_routes import add_abandoned_routes
 from services.checkout.domain.order import Order
 from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
@@ -21,6 +21,7 @@ from services.checkout.domain.status_record import status_record
 from services.checkout.store_routes import add_store_routes
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.checkout import CancelOrder, CompleteOrder
+from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder
 from shared.contracts.store_settings import ChangeStore
 from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
 from shared.contracts.values import OrderStatus
@@ -42,6 +43,9 @@ COMMANDS = (
     ("PUT", "/stores/{store}/products/{product}", DefineProduct),
     ("POST", "/orders/{key}/cancel", CancelOrder),
     ("POST", "/orders/{key}/complete", CompleteOrder),
+    ("POST", "/orders/{key}/notes", NoteOrder),
+    ("POST", "/orders/{key}/messages", MessageOrder),
+    ("POST", "/orders/{key}/answer", AnswerOrder),
     ("POST", "/orders/{key}/accept", AcceptOrder),
     ("POST", "/orders/{key}/decline", DeclineOrder),
 )
@@ -51,13 +55,6 @@ def _split(given: object) -> object:
     return [status for status in given.split(",") if status] if isinstance(given, str) else given
 
 
-def _cursor(given: object) -> object:
-    try:
-        return queries.read_cursor(given) if isinstance(given, str) else given
-    except ValueError:
-        raise ValueError("must be the `next` of an earlier page") from None
-
-
 class OrdersQuery(Query):
     status: Annotated[tuple[OrderStatus, ...], BeforeValidator(_split)] = ()
     """Separated by commas."""
@@ -65,7 +62,7 @@ class OrdersQuery(Query):
     q: Words = ""
     """The beginning of a number (with or without `ORD-`), an email, a first or a last name."""
     limit: Number = Field(default=50, ge=1, le=MOST)
-    after: Annotated[tuple[datetime, str] | None, BeforeValidator(_cursor), WithJsonSchema({"type": "string"})] = None
+    after: queries.Cursor | None = None
     """The `next` of the previous page."""
 
 
@@ -104,6 +101,7 @@ def routes(application: web.Application, api: HttpApi) -> None:
     of_order = found_by(reads.store_of_order, "order")
     add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order, ORDER)
     add_store_routes(application, api)
+    add_abandoned_routes(application, api)
     add_route(application, "GET", "/stores/{store}/skus", reads.skus, "sku.read", IN_PATH, SKUS)
     add_route(application, "GET", "/stores/{store}/skus/{sku}", reads.sku, "sku.read", IN_PATH, SKU)
     add_route(application, "GET", "/stores/{store}/products/{product}", reads.product, "sku.read", IN_PATH, PRODUCT)
@@ -130,15 +128,18 @@ class Reads:
         return json_response(OrdersPage([_summary(row) for row in page], cursor))
 
     async def order(self, request: web.Request) -> web.Response:
-        """By number or key, with its timeline."""
+        """By number or key, with its timeline and what is written about it."""
         name = _clean(request.match_info["order"])
         async with self.api.engine.connect() as connection:
             row = await _found(connection, name)
             if row is None:
                 raise not_found("order")
             entries = await queries.find_timeline(connection, row.key)
-        order = read_state(Order, row.data)
-        return json_response(_whole(row.key, order) | {"timeline": [_entry(entry) for entry in entries]})
+            order = read_state(Order, row.data)
+            email = order.customer.email.lower() if order.customer else ""
+            written = await queries.find_written(connection, row.key, order.store.id, email)
+        timeline = [_entry(entry) for entry in entries]
+        return json_response(_whole(row.key, order) | {"timeline": timeline, "written": [*map(_written, written)]})
 
     async def skus(self, request: web.Request) -> web.Response:
         query, store = query_in(request, SkusQuery), _clean(request.match_info["store"])
@@ -207,6 +208,11 @@ def _entry(row: sa.Row[Any]) -> dict[str, Any]:
         "detail": row.detail,
         "id": str(row.id),
     }
+
+
+def _written(row: sa.Row[Any]) -> dict[str, Any]:
+    found = dict(row._mapping)
+    return found | {"id": str(row.id), "at": row.at.isoformat(), "written_at": row.written_at}
 
 
 def _listed_sku(row: sa.Row[Any]) -> dict[str, Any]:

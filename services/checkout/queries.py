@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import BeforeValidator, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.checkout.domain.numbers import PREFIX, looks_like_number
@@ -87,6 +88,15 @@ async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Ro
     return (await connection.execute(statement, {"key": key})).all()
 
 
+_WRITTEN = """select at, actor, kind, text, sender, author, written_at, attachments, id from correspondence
+    where key = :key or (store = :store and email = :email and email <> '') order by at, id"""
+
+
+async def find_written(connection: AsyncConnection, key: str, store: str, email: str) -> Sequence[sa.Row[Any]]:
+    """Of the order, and the notes on its customer (whose email address is in lower case) that other orders have."""
+    return (await connection.execute(sa.text(_WRITTEN), {"key": key, "store": store, "email": email})).all()
+
+
 async def find_state(connection: AsyncConnection, table: sa.Table, key: str) -> str | None:
     """The stored JSON of a row."""
     statement = sa.text(f"select cast(data as text) from {table.name} where key = :key")
@@ -117,6 +127,18 @@ def _prefix(text: str) -> str:
 
 def write_cursor(at: datetime, key: str) -> str:
     return base64.urlsafe_b64encode(f"{at.isoformat()} {key}".encode()).decode()
+
+
+def given_cursor(given: object) -> object:
+    """Raises ValueError with what it must be."""
+    try:
+        return read_cursor(given) if isinstance(given, str) else given
+    except ValueError:
+        raise ValueError("must be the `next` of an earlier page") from None
+
+
+Cursor = Annotated[tuple[datetime, str], BeforeValidator(given_cursor), WithJsonSchema({"type": "string"})]
+"""The `next` of an earlier page, as a parameter."""
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str]:

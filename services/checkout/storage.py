@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from services.checkout.domain.correspondence import Written
 from services.checkout.domain.order import Order
 from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
@@ -65,6 +66,18 @@ store_changes = sa.Table(
     sa.Column("changes", postgresql.JSONB, nullable=False),
 )
 """The history of each store's settings."""
+correspondence = sa.Table(
+    "correspondence",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("id", postgresql.UUID, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("actor", "kind", "text", "sender", "author")),
+    sa.Column("written_at", sa.DateTime(timezone=True)),
+    sa.Column("attachments", postgresql.JSONB, nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("store", "email")),
+)
+"""Notes on orders and customers, messages, what customers ask, and answers."""
 
 
 def order_columns(order: Order) -> Mapping[str, Any]:
@@ -96,5 +109,9 @@ storage = Storage(
         StateTable(Sku, skus, store=lambda key, sku: sku.store),
         StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"]),
     ],
-    records=[RecordTable(TimelineEntry, timeline), RecordTable(SettingsChange, store_changes)],
+    records=[
+        RecordTable(TimelineEntry, timeline),
+        RecordTable(SettingsChange, store_changes),
+        RecordTable(Written, correspondence),
+    ],
 )

@@ -24,6 +24,7 @@ from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
 from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
+from services.payments.ended import ForgettingEnded
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -31,7 +32,7 @@ from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts import approval, card_verification, checkout, pay_page, payments
+from shared.contracts import approval, card_verification, checkout, order_work, pay_page, payments
 from shared.core import Message, Topic
 from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
@@ -63,7 +64,20 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
 
 
 COMMANDS = (payments.RefundPayment, payments.RecordPayment, payments.SettlePayment, pay_page.RetryPayment)
-ASKS_TO_PAY = (checkout.OrderPaymentActionRequired, checkout.OrderPaymentDeclined, checkout.OrderPaymentReminder)
+
+
+ORDER_EVENTS: Collection[type[Message]] = (
+    checkout.OrderPaymentRequested,
+    checkout.OrderPaymentClosing,
+    checkout.OrderPaymentActionRequired,
+    checkout.OrderPaymentDeclined,
+    checkout.OrderPaymentReminder,
+    checkout.OrderCancelled,
+    order_work.OrderPaidElsewhere,
+    checkout.OrderExpired,
+    approval.OrderDeclined,
+    approval.OrderVerificationRequested,
+)
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -76,15 +90,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         consumes={
             payments.COMMANDS: COMMANDS,
             payments.CALLBACKS: [payments.PaymentReported],
-            checkout.ORDERS: [
-                checkout.OrderPaymentRequested,
-                checkout.OrderPaymentClosing,
-                *ASKS_TO_PAY,
-                checkout.OrderCancelled,
-                checkout.OrderExpired,
-                approval.OrderDeclined,
-                approval.OrderVerificationRequested,
-            ],
+            checkout.ORDERS: ORDER_EVENTS,
         },
         emits=EMITS,
         refusal=payments.PaymentsRefused,
@@ -99,6 +105,6 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         attention=ATTENTION,
         status_records={Payment: last_record},
         routes=routes(providers, PayLinks.of(settings.pay_page)),
-        upkeep=[partial(refresh_owed, engine)],
+        upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention)],
         resources=[gateway.close for gateway in gateways.values()],
     )

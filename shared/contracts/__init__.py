@@ -5,6 +5,7 @@ from shared.contracts import (  # noqa: F401
     delivery_work,
     fulfillment,
     notifications,
+    order_work,
     pay_page,
     payments,
     stock,

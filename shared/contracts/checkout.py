@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime
 
+from shared.contracts.order_status import STATUS, OrderStatusRecord, StatusExtra, StatusItem
 from shared.contracts.pay_page import PayPage
 from shared.contracts.values import (
     Address,
@@ -13,19 +14,16 @@ from shared.contracts.values import (
     Country,
     Currency,
     Customer,
-    DeliveryStatus,
     Discount,
     Email,
     FreeText,
-    FulfilmentStatus,
     Id,
     Instructions,
     Line,
     Locale,
     OrderItem,
     OrderStatus,
-    PaymentStatus,
-    Revision,
+    PaidElsewhere,
     Short,
     StoreCard,
     TaxLine,
@@ -35,16 +33,13 @@ from shared.contracts.values import (
 )
 from shared.core import Command, Event, Refusal, Topic
 
+__all__ = ["STATUS", "OrderStatusRecord", "StatusExtra", "StatusItem"]
+"""What other modules have from here, too."""
+
 COMMANDS = Topic(
     "checkout.commands.v1", owner="checkout", description="Requests by staff and customers about an order."
 )
 ORDERS = Topic("orders.events.v1", owner="checkout", description="All facts about orders.")
-STATUS = Topic(
-    "orders.status.v1",
-    owner="checkout",
-    compacted=True,
-    description="The latest complete state of every order, for staff tools.",
-)
 
 
 # Commands
@@ -57,9 +52,21 @@ class CancelOrder(Command, type="order.cancel", topic=COMMANDS):
 
 
 class CompleteOrder(Command, type="order.complete", topic=COMMANDS):
-    """Mark a paid order as completed manually, even if items are still undelivered."""
+    """Mark an order as completed manually, even if items are still undelivered. Its actions run. Of an order that is
+    completed already, those that failed are run again."""
 
     note: FreeText = ""
+    paid: PaidElsewhere | None = None
+    """Of an order that is not paid: how it was paid elsewhere. Payments enters it in the ledger, as provider
+    `manual`. What is open at a provider is cancelled first."""
+    given: bool = False
+    """Of an order that is not paid: it is given for nothing."""
+    restore_refunded: bool = False
+    """Of an order with refunds: its totals, products and payment status are again as before them. No money moves, and
+    the ledger stays as it is. Access that was removed stays removed."""
+    latest_configuration: bool = False
+    """Of an order with a failed action: run it again as its product is configured now, which replaces for good what
+    was configured when it was bought."""
 
 
 # Facts
@@ -316,65 +323,4 @@ class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
     """True if it was made, and the bank sent the money back: the store has it again."""
 
 
-class StatusExtra(Value):
-    """What the order's offer, or every order of the store, brings along with its items."""
-
-    id: Id
-    """`offer` or `order`."""
-    name: Short
-    delivery: DeliveryStatus
-
-
-class OrderStatusRecord(Event, type="order.status", topic=STATUS):
-    """The complete current state of one order. Later records of the same key replace earlier ones."""
-
-    number: Short
-    store: Id
-    status: OrderStatus
-    payment_status: PaymentStatus
-    fulfilment_status: FulfilmentStatus
-    revision: Revision
-    """Increases with every change of the order; in leaps when checkout's database was restored to an earlier point."""
-    currency: Currency
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
-    customer: Customer | None = None
-    subtotal: Amount = 0
-    discount: Amount = 0
-    tax: Amount = 0
-    total: Amount = 0
-    purchased: Amount = 0
-    prices_include_tax: bool = False
-    """The total is the subtotal, which includes the tax; otherwise it is subtotal + tax."""
-    refunded: Amount = 0
-    items: tuple[StatusItem, ...] = ()
-    extras: tuple[StatusExtra, ...] = ()
-    """What its offer, or every order, brings, as far as fulfillment has told of it."""
-    pay_url: Url | None = None
-    """Where the customer can act: confirm by 3-D Secure, or pay again."""
-    message: Text | None = None
-    """Why the order is in this status, for people to read."""
-    placed_at: AwareDatetime | None = None
-    paid_at: AwareDatetime | None = None
-    completed_at: AwareDatetime | None = None
-    closed_at: AwareDatetime | None = None
-    """When the order was cancelled, expired or fully refunded."""
-    country: Country | None = None
-    source: Short | None = None
-    tags: tuple[Short, ...] = ()
-    display_status: OrderStatus | None = None
-    """What to show in place of `status`, if that is something else: `refunded` after a partial refund, where the store
-    wants it. What is left can still be refunded."""
-    status_word: Short | None = None
-    """What the store calls it, if that is something else: `Paid`."""
-    held: Text | None = None
-    """Why it is held for verification: nothing is delivered until staff release it. Missing once it is closed."""
-
-
-class StatusItem(OrderItem):
-    delivery: DeliveryStatus
-    refunded: Amount = 0
-
-
 OrderItemsDelivered.model_rebuild()
-OrderStatusRecord.model_rebuild()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -10,6 +10,7 @@ from shared.contracts.text import one_line
 from shared.contracts.values import (
     Address,
     Amount,
+    BillingField,
     Country,
     Currency,
     Customer,
@@ -43,6 +44,14 @@ class Source(Given):
     client_ip: Line | None = None
 
 
+class CartLine(Given):
+    """What a customer has chosen so far. It need not be sold by the store any more."""
+
+    sku: Id
+    quantity: int = Field(ge=1, lt=2**31)
+    kind: ItemKind = "product"
+
+
 class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
     """A customer opened the checkout page. This creates the order."""
 
@@ -52,6 +61,8 @@ class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
     locale: Locale | None = None
     email: Email | None = None
     origin: Source = Source()
+    items: tuple[CartLine, ...] = Field(default=(), max_length=200)
+    """What is in it. Abandoned checkouts are listed with it."""
 
 
 class PricedLine(Given):
@@ -135,6 +146,14 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     offer: Id | None = None
     origin: Source = Source()
     terms_accepted_at: Moment | None = None
+    terms: Line | None = None
+    """Which terms: their version, or a hash of their text."""
+    company: Line | None = None
+    vat_number: Line | None = None
+    billing_fields: tuple[BillingField, ...] = Field(default=(), max_length=50)
+    """What else the billing form asked, in its order."""
+    purchaser_role: Line | None = None
+    """`instructor`, `student` or any word of the store."""
 
 
 class CheckoutPaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
@@ -147,3 +166,11 @@ class CheckoutAbandoned(Command, type="checkout.abandoned", topic=CHECKOUTS):
     """The customer abandoned the order before paying."""
 
     reason: Annotated[Text, AfterValidator(one_line)] = ""
+
+
+class CheckoutAsked(Command, type="checkout.asked", topic=CHECKOUTS):
+    """The customer asks the store to cancel the order or to refund it. Staff answer (`order.answer`)."""
+
+    wants: Literal["cancel", "refund"]
+    text: FreeText = ""
+    """Why, for staff."""

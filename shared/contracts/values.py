@@ -170,6 +170,15 @@ class Discount(Given):
 
     code: Line
     amount: Amount
+    percent: Rate | None = None
+    """By which `amount` was computed, as a decimal string; missing: a fixed amount."""
+
+
+class BillingField(Given):
+    """A field of the billing form that the checkout page has invented."""
+
+    label: Line
+    value: FreeText
 
 
 class TaxLine(Given):
@@ -180,6 +189,16 @@ class TaxLine(Given):
     country: Country
     amount: Amount
     name: Line = "VAT"
+
+
+class PaidElsewhere(Given):
+    """How an order was paid, without any of the payment providers."""
+
+    method: Literal["bank_transfer", "cash", "other"]
+    amount: Amount | None = None
+    """What was paid, if it is to be compared. Refused if it is not the order's amount."""
+    reference: Line = ""
+    """Of the transfer or the receipt."""
 
 
 class Card(Value):

@@ -38,6 +38,10 @@ class OrderFacts:
     status_record: Mapping[str, Any] = field(default_factory=dict)
     """What its row would publish on the status topic."""
     placed: bool = False
+    restored: int = 0
+    """What was refunded, and staff count no more."""
+    given: bool = False
+    """Nothing was to be paid for it after all: what is captured goes back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,16 @@ def refunds_within_captures(evidence: Evidence) -> Iterator[str]:
 def _counted_alike(order: OrderFacts, payment: PaymentFacts | None) -> Iterator[str]:
     captured = payment.captured - payment.surplus if payment else 0
     refunded = payment.refunded - payment.surplus_refunded if payment else 0
-    if order.status in VOID:
+    if order.status in VOID or order.given:
         if payment and _kept_unseen(payment) > 0 and not payment.unresolved:
-            yield f"order {order.number} is {order.status}, but {captured - refunded} {order.currency} are kept"
+            what = "given" if order.given else order.status
+            yield f"order {order.number} is {what}, but {captured - refunded} {order.currency} are kept"
         return
     if order.paid != captured:
         yield f"order {order.number} counts {order.paid} {order.currency} as paid, payments captured {captured}"
-    if order.refunded != refunded:
-        yield f"order {order.number} counts {order.refunded} {order.currency} as refunded, payments refunded {refunded}"
+    counted = order.refunded + order.restored
+    if counted != refunded:
+        yield f"order {order.number} counts {counted} {order.currency} as refunded, payments refunded {refunded}"
     parts = sum(item.purchased for item in order.items.values())
     if order.items and parts != order.purchased:
         yield f"order {order.number}: its items' parts are {parts}, not the {order.purchased} purchased"
@@ -164,10 +166,16 @@ def delivery_within_payment(evidence: Evidence) -> Iterator[str]:
             ordered = order.items[item].quantity if item in order.items else 0
             if units > ordered:
                 yield f"order {order.number}: {units} units of item {item} were delivered, {ordered} ordered"
-            if units and order.purchased and not order.paid and not evidence.moving(order.key, "checkout"):
+            if (
+                units
+                and order.purchased
+                and not order.paid
+                and not order.given
+                and not evidence.moving(order.key, "checkout")
+            ):
                 yield f"order {order.number}: item {item} was delivered, but nothing was paid"
     for order in evidence.orders.values():
-        if order.status == OrderStatus.COMPLETED and order.purchased and order.paid < order.purchased:
+        if order.status == OrderStatus.COMPLETED and order.paid < order.purchased and not order.given:
             yield f"order {order.number} is completed, but {order.paid} of {order.purchased} are paid"
 
 

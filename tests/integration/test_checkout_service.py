@@ -24,6 +24,7 @@ from services.checkout.app import checkout_service
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import metadata
 from shared.contracts.fulfillment import StockReserved
+from shared.contracts.storefront import CartLine, CheckoutAbandoned, CheckoutAsked
 from shared.contracts.values import Customer
 from shared.core import Message, derived_id
 from shared.shell.http.api import ShellHttpApi
@@ -276,3 +277,39 @@ async def test_slow_reads_end_and_delay_no_message(running: Running, monkeypatch
     answers = await asyncio.gather(*reads)
     assert {(status, body["code"]) for status, body in answers} == {(503, "busy")}
     assert (await running.get("/orders/o-2"))["number"], "reads work again"
+
+
+async def test_what_is_written_about_an_order_and_its_customer(running: Running) -> None:
+    await running.receives("o-1", submission("course"), StockReserved(), captured(1000))
+    await running.receives("o-2", submission("game"))
+    await running.receives("o-1", CheckoutAsked(wants="cancel", text="Twice."))
+    message = {"sender": "store", "text": "Sent.", "written_at": "2026-03-03T14:05:00Z", "attachments": ["d/1"]}
+    assert (await running.ask("POST", "/orders/o-1/notes", {"text": "Calls often.", "about": "customer"}))[0] == 202
+    assert (await running.ask("POST", "/orders/o-1/messages", message))[0] == 202
+    waits = [entry for entry in (await running.get("/attention"))["attention"] if entry["what"] == "customer asks"]
+    assert [(entry["reason"], entry["routine"]) for entry in waits] == [("The customer asks to cancel it", False)]
+    status, _ = await running.ask("POST", "/orders/o-1/answer", {"wants": "cancel", "granted": True, "text": "Done."})
+    assert status == 202
+
+    order = await running.get("/orders/o-1")
+    assert [(one["kind"], one["text"]) for one in order["written"]] == [
+        *(("asked", "Twice."), ("customer_note", "Calls often.")),
+        *(("message", "Sent."), ("answer", "Done.")),
+    ]
+    assert order["written"][2]["attachments"] == ["d/1"]
+    assert (order["status"], order["notes"], order["messages"], order["asked"]) == ("cancelled", 1, 1, None)
+    assert [one["kind"] for one in (await running.get("/orders/o-2"))["written"]] == ["customer_note"]
+
+
+async def test_abandoned_checkouts_are_listed_with_what_was_in_them(running: Running) -> None:
+    for number in range(3):
+        told = {"email": f"ada{number}@example.com", "items": (CartLine(sku="course", quantity=2),)}
+        await running.receives(f"o-{number}", OPENED.model_copy(update=told), CheckoutAbandoned())
+    await running.receives("o-9", submission("course"), CheckoutAbandoned())
+
+    page = await running.get("/abandoned?store=northwind&limit=2")
+    assert [one["email"] for one in page["checkouts"]] == ["ada2@example.com", "ada1@example.com"]
+    assert page["checkouts"][0]["items"] == [{"sku": "course", "quantity": 2, "kind": "product"}]
+    rest = await running.get(f"/abandoned?limit=2&after={page['next']}")
+    assert ([one["email"] for one in rest["checkouts"]], rest["next"]) == (["ada0@example.com"], None)
+    assert (await running.get("/abandoned?store=maple"))["checkouts"] == []

@@ -60,6 +60,7 @@ def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
         "a pause counts as a try",
         "a retry ends being in doubt",
         "giving up in doubt says failed",
+        "restore moves money",
         "parking raises",
         "a dead letter is not bounded",
         "a message is known by its id alone",

@@ -159,6 +159,19 @@ class TestMoney:
     def test_an_order_that_counts_other_money_is_named(self, changes: dict[str, Any]) -> None:
         assert all("order ORD-1" in text for text in wrong(order(**changes))["refunds_within_captures"])
 
+    def test_what_staff_restored_is_still_counted_as_what_went_back(self) -> None:
+        assert wrong(order(refunded=0, restored=1000)) == {}
+        found = wrong(order(refunded=0, restored=0))["refunds_within_captures"]
+        assert found == ["order ORD-1 counts 0 GBP as refunded, payments refunded 1000"]
+
+    def test_money_of_a_given_order_that_is_kept_is_named(self) -> None:
+        found = wrong(order(paid=0, refunded=0, given=True))
+        assert found == {"refunds_within_captures": ["order ORD-1 is given, but 4380 GBP are kept"]}
+        back = payment(refunded=5380, ledger=0, captured=5380).payments["o-1"]
+        given = replace(order(paid=0, refunded=0, given=True), payments={"o-1": back})
+        assert "refunds_within_captures" not in wrong(given)
+        assert "delivery_within_payment" not in wrong(given)
+
     def test_money_of_a_cancelled_order_that_is_kept_is_named(self) -> None:
         assert wrong(order(status="cancelled")) == {
             "refunds_within_captures": ["order ORD-1 is cancelled, but 4380 GBP are kept"]

@@ -35,8 +35,10 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, LINK
+from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder
 from shared.contracts.pay_page import PaymentRetryRequested
-from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
+from shared.contracts.storefront import CheckoutAbandoned, CheckoutAsked, CheckoutPaymentRetried, PaymentChoice
+from shared.contracts.values import PaidElsewhere
 from shared.core import Message
 
 WHOLE = ATLAS + MAPS
@@ -137,6 +139,18 @@ COMMANDS = (
     _command(CheckoutAbandoned(reason="Changed my mind."), "customer"),
     _command(CancelOrder(reason="By telephone."), "staff:anna"),
     _command(CompleteOrder(note="Handed over."), "staff:anna"),
+    _form(CompleteOrder(paid=PaidElsewhere(method="cash")), "paid elsewhere", "staff:anna"),
+    _form(CompleteOrder(given=True), "given", "staff:anna"),
+    _form(CompleteOrder(restore_refunded=True), "restore what was refunded", "staff:anna"),
+    _form(CompleteOrder(latest_configuration=True), "latest configuration", "staff:anna"),
+    _form(CheckoutAsked(wants="cancel"), "to cancel it", "customer"),
+    _form(CheckoutAsked(wants="refund"), "to refund it", "customer"),
+    _form(AnswerOrder(wants="cancel", granted=True), "cancellation granted", "staff:anna"),
+    _form(AnswerOrder(wants="refund", granted=True), "refund granted", "staff:anna"),
+    _form(AnswerOrder(wants="refund", granted=False), "refund refused", "staff:anna"),
+    _command(NoteOrder(text="A present."), "staff:anna"),
+    _form(NoteOrder(text="Calls often.", about="customer"), "on the customer", "staff:anna"),
+    _command(EXAMPLES[MessageOrder], "staff:anna"),
     _command(AcceptOrder(reason="Can be made by May."), "staff:anna"),
     _command(DeclineOrder(note="We are fully booked."), "staff:anna"),
 )
@@ -270,6 +284,5 @@ LATER: Mapping[str, str] = {
     "payment.disputed": "payments.events.v1",
     "payment.charged_back": "payments.events.v1",
     "payment.reinstated": "payments.events.v1",
-    "order.message": "checkout.commands.v1",
 }
 """What will come, with its topic; no build knows it yet."""

@@ -32,6 +32,7 @@ from shared.contracts.payments import (
 )
 from shared.contracts.store_settings import ChangeStore, StoreSettings
 from shared.contracts.storefront import (
+    CheckoutAsked,
     CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
@@ -257,6 +258,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _as(S.PENDING_PAYMENT, "declined three times", declined_three_times),
     _as(S.PENDING_PAYMENT, "by hand", by_hand),
     _as(S.PENDING_PAYMENT, "time is over, asked", lambda: overdue(waits())),
+    _as(S.PENDING_PAYMENT, "staff complete it", lambda: waits().hear(CompleteOrder(given=True))),
     _as(S.PENDING_PAYMENT, "underpaid", lambda: waits().hear(captured(3000))),
     _as(S.PENDING_PAYMENT, "overpaid", lambda: waits().hear(captured(4000))),
     _as(S.PROCESSING, "held", lambda: paid(fulfilment={"hold_total_above": {"USD": 1}})),
@@ -266,10 +268,15 @@ SITUATIONS: tuple[Situation, ...] = (
         "to be completed by hand",
         lambda: paid(fulfilment={"complete_by_hand": True}).given(delivered("2", 1), delivered("1")),
     ),
+    _as(S.PROCESSING, "customer asks to cancel", lambda: paid().hear(CheckoutAsked(wants="cancel"))),
+    _as(S.PROCESSING, "customer asks for a refund", lambda: paid().hear(CheckoutAsked(wants="refund"))),
     _as(S.PROCESSING, "partly refunded", lambda: paid().hear(refunded(500, 500))),
     _as(S.PROCESSING, "payment disputed", lambda: told(paid(), P.DISPUTED), later=True),
     _as(S.PROCESSING, "charged back", lambda: told(paid(), P.CHARGED_BACK), later=True),
     _as(S.COMPLETED, "by staff, items open", lambda: paid().hear(CompleteOrder())),
+    _as(S.COMPLETED, "an action failed", lambda: failed().hear(CompleteOrder())),
+    _as(S.COMPLETED, "given", lambda: waits().given(declined(), CompleteOrder(given=True))),
+    _as(S.COMPLETED, "restored", lambda: completed().given(refunded(500, 500), CompleteOrder(restore_refunded=True))),
     _as(S.COMPLETED, "partly refunded", lambda: completed().hear(refunded(500, 500))),
     _as(S.COMPLETED, "payment disputed", lambda: told(completed(), P.DISPUTED), later=True),
     _as(S.COMPLETED, "charged back", lambda: told(completed(), P.CHARGED_BACK), later=True),

@@ -44,7 +44,7 @@ class Cell:
     what: tuple[str, ...] = ()
     """The new status; the changed fields; the refusal's code; why there was no effect."""
     tells: tuple[str, ...] = ()
-    """The types of what is published besides the status record."""
+    """The types of what is published, or sent to another service, besides the status record."""
 
 
 Check = Callable[[Step], None]
@@ -77,6 +77,7 @@ def _stays(before: Order, after: Order, life: Life) -> Cell:
     if texts and NO_EFFECT in texts[-1]:
         return Cell(Kind.NO_EFFECT, (texts[-1].partition(NO_EFFECT)[2].removesuffix(".)"),))
     events = tuple(event.type for event in life.published if not isinstance(event, OrderStatusRecord))
+    events += tuple(sent.command.type for sent in life.sent)
     if changed := tuple(_changes(before, after)):
         return Cell(Kind.CHANGES, changed, events)
     if events:

@@ -4,6 +4,8 @@ from services.checkout.domain import (  # noqa: F401
     approval,
     cancellation,
     card_verification,
+    completion,
+    correspondence,
     delivery,
     expiry,
     pay_again,

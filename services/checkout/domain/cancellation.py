@@ -16,18 +16,18 @@ from shared.core import Context, Decision, Refused
 @orders.on(CheckoutAbandoned)
 def abandoned(order: Order, command: CheckoutAbandoned, context: Context) -> Decision[Order] | Refused:
     if order.status not in UNPAID or order.status is OrderStatus.ACCEPTED:  # it is being charged
-        return _not_cancellable(order)
+        return not_cancellable(order)
     return _cancelled(order, command, context, "The customer abandoned the checkout.", "abandoned")
 
 
 @orders.on(CancelOrder)
 def cancelled(order: Order, command: CancelOrder, context: Context) -> Decision[Order] | Refused:
     if not order.may_become(OrderStatus.CANCELLED):
-        return _not_cancellable(order)
+        return not_cancellable(order)
     return _cancelled(order, command, context, "Order cancelled.", "cancelled")
 
 
-def _not_cancellable(order: Order) -> Refused:
+def not_cancellable(order: Order) -> Refused:
     return Refused("not_cancellable", f"The order is {order.status_in_words} and can no longer be cancelled.")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import SENT, Extra, Line, Order, orders
 from shared.contracts.checkout import (
-    CompleteOrder,
     DeliveredItem,
     OrderCompleted,
     OrderDeliveryFailed,
@@ -26,8 +25,8 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemWaiting,
 )
-from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
-from shared.core import Attempt, Context, Decision, Refused
+from shared.contracts.values import UNFINISHED, UNPAID, DeliveryStatus, Instructions, OrderStatus
+from shared.core import Attempt, Context, Decision
 from shared.core.fast_dataclasses import replace
 from shared.core.portions import in_messages
 
@@ -168,23 +167,16 @@ def revocation_failed(order: Order, fact: ItemRevocationFailed, context: Context
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
     text = f"Access to {order.name_of(fact.item)} could not be revoked: {fact.text}"[:2000]
     change.note(fact.type, text, item=fact.item, code=fact.code)
-    if part and part.delivery is DeliveryStatus.PENDING and fact.status == "waiting" and not part.refunded_whole:
+    if part is None or order.status in UNPAID:
+        return change.without_effect(_why_not(part))
+    if (
+        order.is_deliverable
+        and part.delivery is DeliveryStatus.PENDING
+        and fact.status == "waiting"
+        and not part.refunded_whole
+    ):
         change.set_part(part, delivery=DeliveryStatus.WAITING, trouble=fact.text)
     return advance(change, under_way=fact.under_way, message=text)
-
-
-@orders.on(CompleteOrder)
-def completed(order: Order, command: CompleteOrder, context: Context) -> Decision[Order] | Refused:
-    """By staff, whatever is left to deliver. Deliveries in progress continue."""
-    if not order.may_become(OrderStatus.COMPLETED):
-        text = f"Only a paid order can be completed: this one is {order.status_in_words}."
-        return Refused("not_completable", text)
-    change = OrderChange(order, context)
-    change.move_to(OrderStatus.COMPLETED)
-    hand_over(change)
-    change.publish(OrderCompleted(by_hand=True))
-    change.note(command.type, "Completed manually.", note=command.note)
-    return change.decision()
 
 
 def advance(change: OrderChange, *, under_way: int | None = None, message: str | None = None) -> Decision[Order]:
@@ -193,7 +185,7 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
     before = change.state
     if under_way is not None and under_way != before.under_way:
         change.set(under_way=under_way)
-    if before.may_become(OrderStatus.COMPLETED):
+    if before.status in UNFINISHED:
         _move(change)
     is_refunded = before.status is OrderStatus.REFUNDED
     if is_refunded or (before.is_deliverable and (under_way == 0 or change.state.status is OrderStatus.COMPLETED)):

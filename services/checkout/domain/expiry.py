@@ -22,28 +22,30 @@ FIRST_REMINDER, LONGEST_REMINDER = timedelta(hours=1), timedelta(days=1)
 """Payments is asked again for as long as it does not answer: a worker of an older build skips the question. The wait is
 doubled each time."""
 NOT_PAID = "Not paid in time."
+TIME_IS_OVER = "The time to pay is over. The payment is being checked with the payment provider."
+COMPLETING = "Staff complete it by hand, once the open payment is cancelled."
 
 
 @orders.on(PaymentOverdue)
 def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
-    if order.deadline and order.deadline > context.at:
+    if order.completion is None and order.deadline and order.deadline > context.at:
         return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
     if order.status is OrderStatus.RECEIVED:
         return end_unverified(order, context)
     change = OrderChange(order, context)
-    if order.status is not OrderStatus.PENDING_PAYMENT:
+    if order.status is not OrderStatus.PENDING_PAYMENT and order.completion is None:
         change.note("order.payment_overdue", "The time to pay is over.")
         return change.without_effect()
     if order.charge is ChargeState.NONE:
         expire(change, NOT_PAID)
     else:
-        _ask_payments(change)
+        ask_payments(change, COMPLETING if order.completion else TIME_IS_OVER)
     return change.decision()
 
 
-def _ask_payments(change: OrderChange) -> None:
+def ask_payments(change: OrderChange, text: str) -> None:
+    """How what is open at the provider ends. `text`: what staff see meanwhile."""
     asked = change.state.closing
-    text = "The time to pay is over. The payment is being checked with the payment provider."
     change.set(closing=asked + 1, pay_url=None, message=text)
     change.publish(OrderPaymentClosing(attempt=change.state.attempts))
     wait = growing_wait(FIRST_REMINDER, LONGEST_REMINDER, asked + 1)

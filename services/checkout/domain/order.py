@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.card_check import NONE, CardCheck
+from services.checkout.domain.order_records import Asked, BillingDetails, Completion, Opened, Refund
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
@@ -23,6 +24,7 @@ from shared.contracts.values import (
     Instructions,
     OrderItem,
     OrderStatus,
+    PaidElsewhere,
     PaymentStatus,
     StoreCard,
     TaxLine,
@@ -151,16 +153,6 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
-class Refund:
-    """A refund that was made, kept because the customer's bank may still return it to the store."""
-
-    id: str
-    amount: int
-    shares: dict[str, int]
-    """How much of it was counted for each item."""
-
-
-@dataclass(frozen=True, slots=True)
 class Order:
     """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax, or the
     subtotal if prices include tax."""
@@ -258,6 +250,19 @@ class Order:
     """Of an accepted order: when the customer was first asked to pay it."""
     accepted_by_rule: bool = False
     """Once it could be accepted, by the store's rule."""
+    completion: Completion | None = None
+    elsewhere: PaidElsewhere | None = None
+    """How it was paid, as staff say, without a provider; or it was given for nothing."""
+    given: bool = False
+    restored: tuple[Refund, ...] = ()
+    """Made, and not counted any more."""
+    other_amount: int = 0
+    """What was captured while it waited for another amount: it pays nothing, and nothing more is charged."""
+    opened: Opened | None = None
+    details: BillingDetails = field(default_factory=BillingDetails)
+    notes: int = 0
+    messages: int = 0
+    asked: Asked | None = None
 
     @property
     def is_verified(self) -> bool:
@@ -301,10 +306,15 @@ class Order:
         return order_page(self.store.order_url, key)
 
     @property
+    def restored_amount(self) -> int:
+        return sum(refund.amount for refund in self.restored)
+
+    @property
     def is_closing(self) -> bool:
         """Payments is asked how the open charge ends. An older build does not know `closing`: it leaves it where the
         charge has ended, or the order has gone on."""
-        open_charge = self.status is OrderStatus.PENDING_PAYMENT and self.charge is not ChargeState.NONE
+        may_be_open = self.status is OrderStatus.PENDING_PAYMENT or self.completion is not None
+        open_charge = may_be_open and self.charge is not ChargeState.NONE
         return bool(self.closing) and open_charge
 
     def is_overdue(self, at: datetime) -> bool:
@@ -361,11 +371,13 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         deadline=order.deadline if status in UNPAID else None,
         choice=order.choice if status in UNPAID else None,
         closing=order.closing if status in UNPAID else 0,
+        completion=order.completion if status in UNPAID else None,
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
-        closed_at=at if closed else order.closed_at,
+        closed_at=at if closed else None,
         held=None if closed else order.held,
         to_start=order.to_start and not closed,
+        asked=None if closed else order.asked,
     )
 
 

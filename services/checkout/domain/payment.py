@@ -8,8 +8,8 @@ from services.checkout.domain import submission
 from services.checkout.domain.card_check import CardCheck
 from services.checkout.domain.card_verification import other_card
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.completion import end_closing, end_completion
 from services.checkout.domain.delivery import staff_first
-from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
 from services.checkout.domain.pay_page import page_of
@@ -68,15 +68,24 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
 
 
 def not_payable(order: Order, at: datetime) -> Refused | None:
-    if order.status is not PENDING:
-        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
-    if order.is_closing or order.is_overdue(at):
-        return Refused("not_payable", "There is nothing to pay: the time to pay is over.")
+    if why := _nothing_to_pay(order, at):
+        return Refused("not_payable", f"There is nothing to pay: {why}")
     if not order.reserved:
         return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
     if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
         return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
     return too_many_attempts(order, at)
+
+
+def _nothing_to_pay(order: Order, at: datetime) -> str:
+    """Why; empty: there is something."""
+    if order.status is not PENDING:
+        return f"the order is {order.status_in_words}."
+    if order.completion:
+        return "the store is completing the order."
+    if order.is_closing or order.is_overdue(at):
+        return "the time to pay is over."
+    return "a payment of another amount has arrived. Contact the store." if order.other_amount else ""
 
 
 def takes_kept_card(order: Order) -> bool:
@@ -136,13 +145,16 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     text = f"{amount} captured{f' with {card}' if card else ''}."
     detail = fact.model_dump(mode="json", exclude={"card"}) | {"card": card}
     end_check(change)
+    if order.elsewhere and fact.provider == MANUAL and fact.attempt == order.attempts:
+        change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", **detail)
+        return change.decision()
     if order.paid or order.status not in CAPTURE_COUNTS:
         change.note(fact.type, text, **detail)
         return change.without_effect("it is paid already" if order.paid else "")
     in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
     if not in_full:
         text = f"{amount}{OTHER_AMOUNT}{money(order.purchased, order.currency)}."
-        change.set(message=text)
+        change.set(message=text, other_amount=fact.amount)
     elif order.status in VOID:
         text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
         change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=context.at)
@@ -152,8 +164,12 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     if in_full and order.status in UNDER_WAY:
         change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
+        end_completion(change)
     elif order.is_closing:
-        expire(change, NOT_PAID)
+        change.set(charge=ChargeState.NONE)
+        end_closing(change)
+    elif change.state.status is PENDING:  # it ends with the time to pay, or staff complete it
+        change.set(charge=ChargeState.NONE, pay_url=None)
     return change.decision()
 
 
@@ -197,7 +213,7 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
         end_check(change)
         return change.without_effect(_why_not_awaited(order))
     if over:
-        expire(change, NOT_PAID)
+        end_closing(change)
     return change.decision()
 
 
@@ -245,7 +261,7 @@ def action_required(order: Order, fact: PaymentActionRequired, context: Context)
     if not _awaited(order, fact.attempt):
         return change.without_effect(_why_not_awaited(order))
     if order.is_closing:
-        return change.without_effect("the time to pay is over")
+        return change.without_effect("staff complete it" if order.completion else "the time to pay is over")
     open_to_pay(change)
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
     page = page_of(change.state, context.key)
@@ -311,7 +327,7 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     open_to_pay(change)
     change.set(charge=ChargeState.NONE)
     if order.is_closing:
-        expire(change, NOT_PAID)
+        end_closing(change)
     else:
         left = tries_left(order)
         message = fact.text if left else f"{NO_TRY_LEFT}."

@@ -10,6 +10,7 @@ from services.checkout.domain.card_check import AMOUNT, NONE, accepted_by_rule, 
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
+from services.checkout.domain.order_records import BillingDetails, Opened
 from services.checkout.domain.reminders import remind_from
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
@@ -48,6 +49,8 @@ def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> D
     if problems:
         return submission.invalid(problems)
     change = OrderChange(_new_order(store, checkout, context), context)
+    if checkout.email or checkout.items:
+        change.set(opened=Opened(checkout.email, checkout.items))
     change.publish(_created(change.state))
     change.timer(context.at + store.abandon_after, SubmissionOverdue())
     change.note("order.created", "Checkout opened.", store=store.card.id, number=change.state.number)
@@ -139,11 +142,19 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         taxes=checkout.taxes,
         billing=checkout.billing,
         shipping=checkout.shipping,
-        country=checkout.country or opened.country,
+        country=checkout.country or (checkout.billing.country if checkout.billing else opened.country),
         locale=checkout.locale or opened.locale,
         offer=checkout.offer,
         origin=opened.origin if checkout.origin == Source() else checkout.origin,
         terms_accepted_at=checkout.terms_accepted_at,
+        details=BillingDetails(
+            checkout.company,
+            checkout.vat_number,
+            checkout.billing_fields,
+            checkout.purchaser_role,
+            checkout.terms,
+        ),
+        opened=None,
         choice=checkout.payment,
         deadline=None if waits else until,
     )

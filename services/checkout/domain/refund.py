@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import advance, hand_over
 from services.checkout.domain.money_message import A_REFUND, end_refund_message
-from services.checkout.domain.order import SENT, Line, Order, Refund, orders
+from services.checkout.domain.order import SENT, Line, Order, orders
+from services.checkout.domain.order_records import Refund
+from services.checkout.domain.payment_status import after_refunds
 from services.checkout.domain.returned import end_return_refused
 from services.checkout.domain.timeline import money
 from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 from shared.contracts.providers import DEFAULT, step_of
-from shared.contracts.values import OrderStatus, PaymentStatus
+from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
 from shared.core.money import allocate
@@ -38,7 +40,12 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
     if total <= order.refunded:
         end_refund_message(change)
         return change.without_effect("it is counted already" if order.paid else "nothing is paid")
-    whole = total == order.paid
+    whole = total + order.restored_amount == order.paid
+    if whole and order.restored:  # nothing is left of it: what was restored counts again
+        change.set(
+            refunds=(*order.restored, *order.refunds), refunded=order.refunded + order.restored_amount, restored=()
+        )
+        total = order.paid
     _add(change, fact, total, whole=whole)
     end_refund_message(change)
     closes = whole and order.may_become(OrderStatus.REFUNDED)
@@ -68,9 +75,10 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
 
 def _refunded_in_all(order: Order, fact: PaymentRefunded) -> int:
     """Of what was paid: all that is not left of what was captured, and at least what is of items. Where more was
-    captured than the order's amount, a refund of no item in particular counts as of that first."""
-    left = max(fact.captured - fact.refunded, 0)
-    known = any(refund.id == fact.refund for refund in order.refunds)
+    captured than the order's amount, a refund of no item in particular counts as of that first. What staff restored
+    is not counted."""
+    left = max(fact.captured - fact.refunded, 0) + order.restored_amount
+    known = any(refund.id == fact.refund for refund in (*order.refunds, *order.restored))
     of_items = 0 if known else sum(line.amount for line in fact.items)
     return max(order.paid - min(order.paid, left), min(order.paid, order.refunded + of_items))
 
@@ -102,10 +110,10 @@ def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool)
     }
     change.set(
         refunded=total,
-        payment_status=PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED,
         lines=lines,
-        refunds=(*order.refunds, Refund(fact.refund, total - order.refunded, shares)),
+        refunds=(*order.refunds, Refund(fact.refund, total - order.refunded, shares, fact.recorded)),
     )
+    change.set(payment_status=after_refunds(change.state))
     if fact.remove_offer_access or (whole and fact.remove_access is None):
         for extra in order.extras:
             change.set_part(extra, **SENT)
@@ -145,6 +153,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)
+    change.set(restored=tuple(refund for refund in order.restored if refund.id != fact.refund))
     end_return_refused(change)
     change.set(message=f"{text}.", failed_refunds=order.failed_refunds + fact.amount)
     change.publish(
@@ -168,9 +177,9 @@ def _remove(change: OrderChange, returned: Refund) -> None:
     change.set(
         refunded=remaining,
         refunds=tuple(refund for refund in order.refunds if refund is not returned),
-        payment_status=PaymentStatus.PARTIALLY_REFUNDED if remaining else PaymentStatus.PAID,
         lines=_within(lines, remaining, order.currency),
     )
+    change.set(payment_status=after_refunds(change.state))
 
 
 def _within(lines: Sequence[Line], refunded: int, currency: str) -> tuple[Line, ...]:

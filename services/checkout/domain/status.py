@@ -16,11 +16,12 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.DECLINED: frozenset(),
     S.CANCELLED: frozenset(),
     S.EXPIRED: frozenset(),
-    S.REFUNDED: frozenset(),
+    S.REFUNDED: frozenset({S.COMPLETED}),
     S.RETURNED: frozenset(),
 }
 """What is not here does not happen. `received`, `accepted` and `declined` are of stores that approve each order before
 the charge. `returned` is for returns: no handler leads there yet."""
-CLOSED = frozenset(status for status, following in TRANSITIONS.items() if not following)
+CLOSED = frozenset(status for status, following in TRANSITIONS.items() if not following) | {S.REFUNDED}
+"""Nothing more happens to it by itself. Staff can restore one that was refunded."""
 DELIVERABLE = frozenset(S) - UNPAID - CLOSED
 """Deliveries count, also of a completed order: staff may have completed it manually."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.checkout.domain.order import Order
 from shared.contracts.checkout import OrderStatusRecord, StatusExtra, StatusItem
+from shared.contracts.order_status import StatusAsked, StatusOpened
 from shared.core.quick_models import build, extend
 
 
@@ -43,4 +44,37 @@ def status_record(order: Order) -> OrderStatusRecord:
         display_status=order.display_status if order.display_status is not order.status else None,
         status_word=order.status_word,
         held=order.held,
+        paid=order.paid if order.placed_at else None,
+        paid_elsewhere=order.elsewhere,
+        given=order.given,
+        restored=order.restored_amount,
+        discounts=order.discounts,
+        taxes=order.taxes,
+        billing=order.billing,
+        company=order.details.company,
+        vat_number=order.details.vat_number,
+        billing_fields=order.details.fields,
+        shipping=order.shipping,
+        offer=order.offer,
+        locale=order.locale,
+        link=order.origin.link,
+        analytics_consent=order.origin.analytics_consent,
+        purchaser_role=order.details.purchaser_role,
+        terms=order.details.terms,
+        terms_accepted_at=order.terms_accepted_at,
+        deadline=order.deadline,
+        notes=order.notes,
+        messages=order.messages,
+        asked=_asked(order),
+        opened=_opened(order),
     )
+
+
+def _asked(order: Order) -> StatusAsked | None:
+    asked = order.asked
+    return build(StatusAsked, wants=asked.wants, text=asked.text, at=asked.at) if asked else None
+
+
+def _opened(order: Order) -> StatusOpened | None:
+    opened = order.opened if order.placed_at is None else None
+    return build(StatusOpened, email=opened.email, items=opened.items) if opened else None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.contracts.providers import DEFAULT, MANUAL, METHODS
 
-__all__ = ["BY_METHOD", "CAPABILITIES", "DEFAULT", "Capabilities", "capabilities"]
+__all__ = ["BY_METHOD", "CAPABILITIES", "DEFAULT", "MANUAL", "Capabilities", "capabilities"]
 
 
 @dataclass(frozen=True, slots=True)

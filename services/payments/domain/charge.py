@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from services.payments.domain.capabilities import DEFAULT, capabilities
 from services.payments.domain.card_verification import cancel_verification
 from services.payments.domain.change import PaymentChange
+from services.payments.domain.ended_order import ended_unrequested
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import (
     AttemptStatus,
@@ -76,11 +77,6 @@ def order_closed(
     refund_rest(change)
     advance(change)
     return change.decision()
-
-
-def ended_unrequested(store: str, closed_as: str) -> Payment:
-    """What is kept of an order that ended before its payment was requested."""
-    return Payment(number="", store=store, provider="", currency="", items=(), closed_as=closed_as)
 
 
 def _may_be_requested(closed: OrderCancelled | OrderExpired | OrderDeclined) -> bool:

@@ -37,7 +37,8 @@ class Situation(StrEnum):
     """By the store, which approves orders."""
 
 
-_CLOSED = {"expired": Situation.EXPIRED, "declined": Situation.DECLINED}
+ENDED = {"expired": Situation.EXPIRED, "declined": Situation.DECLINED, "given": Situation.PAID}
+"""By how the order was closed; otherwise it was cancelled."""
 PAYABLE = (Situation.OPEN, Situation.CONFIRM)
 _REFUSALS = {
     Situation.UNDER_WAY: Refused("payment_under_way", "A payment is in progress. Wait for its result."),
@@ -82,7 +83,7 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
 
 def situation(payment: Payment, at: datetime) -> Situation:
     if payment.closed_as:
-        return _CLOSED.get(payment.closed_as, Situation.CANCELLED)
+        return ENDED.get(payment.closed_as, Situation.CANCELLED)
     if payment.paying_attempt:
         return Situation.REFUNDED if payment.order_is_refunded else Situation.PAID
     if payment.closing or payment.page is None or payment.page.told.until <= at:

@@ -195,7 +195,7 @@ class Payment:
     closing: bool = False
     """The order's time to pay is over: nothing more is charged."""
     closed_as: str = ""
-    """`cancelled` or `expired`: all that is captured is refunded."""
+    """`cancelled`, `expired` or `given`: all that is captured is refunded."""
     strays: tuple[StrayCharge, ...] = ()
     early_refunds: tuple[RefundResult, ...] = ()
     """Made in the provider's dashboard before we knew the reference of their charge."""

@@ -6,12 +6,13 @@ from shared.contracts.examples import (
     delivery_work,
     fulfillment,
     notifications,
+    order_work,
     payments,
     stock,
     storefront,
 )
 from shared.core import Message
 
-OWNERS = (storefront, checkout, approval, payments, fulfillment, stock, delivery_work, notifications)
+OWNERS = (*(storefront, checkout, approval, payments, fulfillment, stock, delivery_work, notifications, order_work),)
 EXAMPLES: dict[type[Message], Message] = {type(example): example for owner in OWNERS for example in owner.EXAMPLES}
 """The example of each message class. A test asserts that every published message has one."""

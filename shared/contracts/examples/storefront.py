@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.contracts import storefront
 from shared.contracts.examples.order import ADDRESS, CUSTOMER, DISCOUNT, PLACED, STORE, TAX
+from shared.contracts.values import BillingField
 from shared.core import Message
 
 EXAMPLES: tuple[Message, ...] = (
@@ -16,6 +17,7 @@ EXAMPLES: tuple[Message, ...] = (
         origin=storefront.Source(
             link="https://northwind.example/c/spring", source="newsletter", tags=("spring",), client_ip="203.0.113.7"
         ),
+        items=(storefront.CartLine(sku="atlas", quantity=2),),
     ),
     storefront.CheckoutSubmitted(
         store=STORE,
@@ -55,7 +57,13 @@ EXAMPLES: tuple[Message, ...] = (
         locale="en-GB",
         offer="spring-bundle",
         terms_accepted_at=PLACED,
+        terms="2026-01",
+        company="Analytical Engines Ltd",
+        vat_number="GB123456789",
+        billing_fields=(BillingField(label="Cost centre", value="7100"),),
+        purchaser_role="instructor",
     ),
     storefront.CheckoutPaymentRetried(payment=storefront.PaymentChoice(token="tok_visa")),  # noqa: S106  # Stripe's test token
+    storefront.CheckoutAsked(wants="cancel", text="I ordered it twice."),
     storefront.CheckoutAbandoned(reason="changed my mind"),
 )

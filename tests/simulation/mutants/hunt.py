@@ -7,7 +7,18 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, deliveries, files, games, money, monitor, numbers, requests, unknowns
+from tests.simulation.mutants import (
+    builds,
+    completion,
+    deliveries,
+    files,
+    games,
+    money,
+    monitor,
+    numbers,
+    requests,
+    unknowns,
+)
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
 __all__ = [
@@ -15,6 +26,7 @@ __all__ = [
     "SECONDS",
     "Hunt",
     "builds",
+    "completion",
     "deliveries",
     "files",
     "games",

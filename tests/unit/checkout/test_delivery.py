@@ -135,4 +135,4 @@ def test_deliveries_continue_after_staff_completed_the_order() -> None:
 
 
 def test_an_unpaid_order_is_not_completed_by_staff() -> None:
-    assert placed_order("course").refuses(CompleteOrder()).code == "not_completable"
+    assert placed_order("course").refuses(CompleteOrder()).code == "how_paid"

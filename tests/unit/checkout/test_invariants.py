@@ -36,6 +36,7 @@ from shared.contracts.fulfillment import (
     StockReserved,
 )
 from shared.contracts.notifications import EmailSent
+from shared.contracts.order_work import AnswerOrder, NoteOrder
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
@@ -44,8 +45,8 @@ from shared.contracts.payments import (
     PaymentUnresolved,
     RefundedLine,
 )
-from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
-from shared.contracts.values import Instructions, OrderStatus
+from shared.contracts.storefront import CheckoutAbandoned, CheckoutAsked, CheckoutPaymentRetried, PaymentChoice
+from shared.contracts.values import Instructions, OrderStatus, PaidElsewhere
 from shared.core import Task, Work, codec
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, refunded, submission
 
@@ -69,7 +70,23 @@ checkouts = st.one_of(
     st.just(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))),
     st.just(CheckoutAbandoned()),
 )
-commands = st.sampled_from([CancelOrder(), CompleteOrder(), SubmissionOverdue(), PaymentOverdue()])
+commands = st.sampled_from(
+    [
+        CancelOrder(),
+        CompleteOrder(),
+        CompleteOrder(paid=PaidElsewhere(method="cash")),
+        CompleteOrder(given=True),
+        CompleteOrder(restore_refunded=True),
+        CompleteOrder(latest_configuration=True),
+        CheckoutAsked(wants="cancel"),
+        CheckoutAsked(wants="refund"),
+        AnswerOrder(wants="cancel", granted=True),
+        AnswerOrder(wants="refund", granted=False),
+        NoteOrder(text="A note."),
+        SubmissionOverdue(),
+        PaymentOverdue(),
+    ]
+)
 money = st.one_of(
     st.builds(captured, amounts, attempts),
     st.builds(captured, st.just(3500), attempts, st.sampled_from(["USD", "JPY"])),

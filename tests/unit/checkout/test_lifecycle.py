@@ -56,7 +56,9 @@ def test_every_message_gets_a_new_status_a_refusal_or_a_reason(situation: Situat
         if cell.kind in (Kind.NO_EFFECT, Kind.REFUSED):
             assert cell.what[0], f"{row.name}: no reason"
         if isinstance(message_of(row, situation), Command):
-            assert cell.kind in (Kind.REFUSED, Kind.MOVES, Kind.CHANGES), f"{row.name}: a command with no answer"
+            assert cell.kind in (Kind.REFUSED, Kind.MOVES, Kind.CHANGES, Kind.PUBLISHES), (
+                f"{row.name}: a command with no answer"
+            )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_statuses_to_which_no_handler_leads_are_marked() -> None:
 
 def test_what_is_not_known_yet_is_skipped_or_refused() -> None:
     assert not LATER.keys() & {kind.type for kind in published()}, "it is known now: give it a row"
-    assert {cell.kind for cell in later().values()} == {Kind.SKIPPED, Kind.REFUSED}
+    assert {cell.kind for cell in later().values()} <= {Kind.SKIPPED, Kind.REFUSED}
 
 
 def test_the_page_names_every_message_and_every_status() -> None:

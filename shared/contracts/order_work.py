@@ -1,0 +1,97 @@
+"""What staff do to orders, besides deliveries and money. Key: the order id."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from shared.contracts.checkout import COMMANDS, ORDERS, CancelOrder
+from shared.contracts.payments import RefundPayment
+from shared.contracts.text import lines
+from shared.contracts.values import Amount, Count, Currency, FreeText, Id, Line, Moment, OrderItem, Short, Text
+from shared.core import Command, Event
+
+Request = Literal["cancel", "refund"]
+LongText = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(lines)]
+NoteText = Annotated[str, StringConstraints(min_length=1, max_length=4_000), AfterValidator(lines)]
+
+
+# Commands
+
+
+class NoteOrder(Command, type="order.note", topic=COMMANDS):
+    """Add a note for staff. Customers never see it."""
+
+    text: NoteText
+    about: Literal["order", "customer"] = "order"
+    """A note on the customer is shown with all orders of that email address in the store."""
+
+
+class MessageOrder(Command, type="order.message", topic=COMMANDS):
+    """Hand in what customer or store wrote elsewhere (by email, in a chat). It is shown with the order, kept as
+    evidence, and not sent on."""
+
+    sender: Literal["customer", "store"]
+    text: LongText
+    written_at: Moment
+    author: Line = ""
+    """The name of who wrote it, as the other system has it."""
+    attachments: tuple[Line, ...] = Field(default=(), max_length=20)
+    """Where its attachments are: ids or addresses in the other system."""
+
+
+class AnswerOrder(Command, type="order.answer", topic=COMMANDS):
+    """Answer what the customer asked for (`checkout.asked`). What is granted is done: the order is cancelled, or all
+    that is left of its payment is refunded."""
+
+    wants: Request
+    """What is answered. Refused if the customer asked for something else, or for nothing."""
+    granted: bool
+    text: FreeText = ""
+    """For the customer."""
+
+    def also_needs(self) -> tuple[str, ...]:
+        if not self.granted:
+            return ()
+        return (CancelOrder.type,) if self.wants == "cancel" else (RefundPayment.type,)
+
+
+# Facts
+
+
+class OrderAsked(Event, type="order.asked", topic=ORDERS):
+    """The customer asks the store to cancel the order, or to refund it. Staff answer."""
+
+    wants: Request
+    text: Text = ""
+
+
+class OrderAnswered(Event, type="order.answered", topic=ORDERS):
+    """Staff have answered what the customer asked for."""
+
+    wants: Request
+    granted: bool
+    text: Text = ""
+    """For the customer."""
+
+
+class OrderPaidElsewhere(Event, type="order.paid_elsewhere", topic=ORDERS):
+    """Staff completed an unpaid order by hand: it was paid without a provider, or is given. No card is charged for it
+    any more; what is captured all the same goes back."""
+
+    attempt: Count
+    """Counts on from the customer's attempts."""
+    number: Short
+    store: Id
+    amount: Amount
+    """The order's amount; 0 if it is given."""
+    currency: Currency
+    items: tuple[OrderItem, ...]
+    method: Short | None = None
+    """`bank_transfer`, `cash` or `other`; missing if it is given."""
+    reference: Short = ""
+    note: Text = ""
+    by: Short = ""
+    """Who completed it."""
+    given: bool = False
