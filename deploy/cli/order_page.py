@@ -13,8 +13,9 @@ from shared.contracts.values import PaymentStatus
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
 """The reason of a refund that was made in the provider's dashboard."""
-UNPAID = (PaymentStatus.PENDING, PaymentStatus.AUTHORIZED, PaymentStatus.FAILED)
-"""Statuses of a payment of which nothing was captured."""
+P = PaymentStatus
+PAID = (P.PAID, P.PARTIALLY_REFUNDED, P.REFUNDED, P.DISPUTED, P.CHARGED_BACK)
+"""Statuses of a payment of which something was captured."""
 
 
 def show_order(order: Body) -> None:
@@ -53,7 +54,7 @@ def _head(order: Body) -> list[str]:
         head.append(f"  customer  {customer['name']} <{customer['email']}>")
         head.append(
             f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
-            f"{'to pay' if order['payment_status'] in UNPAID else 'paid'} {money(order['purchased'], currency)}"
+            f"{'paid' if order['payment_status'] in PAID else 'to pay'} {money(order['purchased'], currency)}"
             + (f", refunded {money(order['refunded'], currency)}" if order["refunded"] else "")
         )
     head += [*by_hand(order), *details_of(order)]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.card_check import NONE, CardCheck
 from services.checkout.domain.order_records import Asked, BillingDetails, Completion, Opened, Refund
-from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
+from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS, IllegalTransition
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
 from shared.contracts.stores import PAYMENT_COOL_DOWN, PAYMENT_TRIES
@@ -34,10 +34,6 @@ from shared.core import Core, Refused, TimerMessage
 from shared.core.fast_dataclasses import replace
 
 T = TypeVar("T")
-
-
-class IllegalTransition(Exception):
-    """A handler attempted a transition that does not exist. This is a bug: handlers check `may_become` first."""
 
 
 class SubmissionOverdue(TimerMessage):
@@ -73,6 +69,7 @@ ORDER, OFFER = "order", "offer"
 """What facts of fulfillment are about, besides items: the order itself, and its offer."""
 SENT: Mapping[str, Any] = {"instructions": None, "further_instructions": ()}
 """Of a line or an extra: the customer has all of its instructions, or gets no more."""
+NOT_TO_PAY: Mapping[str, Any] = {"pay_url": None, "deadline": None, "choice": None, "closing": 0, "completion": None}
 FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
 
 
@@ -367,11 +364,7 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         message=message,
         lines=tuple(replace(line, **SENT) for line in order.lines) if closed else order.lines,
         extras=tuple(replace(extra, **SENT) for extra in order.extras) if closed else order.extras,
-        pay_url=order.pay_url if status in UNPAID else None,
-        deadline=order.deadline if status in UNPAID else None,
-        choice=order.choice if status in UNPAID else None,
-        closing=order.closing if status in UNPAID else 0,
-        completion=order.completion if status in UNPAID else None,
+        **({} if status in UNPAID else NOT_TO_PAY),
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
         closed_at=at if closed else None,

@@ -25,3 +25,7 @@ CLOSED = frozenset(status for status, following in TRANSITIONS.items() if not fo
 """Nothing more happens to it by itself. Staff can restore one that was refunded."""
 DELIVERABLE = frozenset(S) - UNPAID - CLOSED
 """Deliveries count, also of a completed order: staff may have completed it manually."""
+
+
+class IllegalTransition(Exception):
+    """A handler attempted a transition that does not exist. This is a bug: handlers check `may_become` first."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.checkout import storage
-from services.checkout.domain.order import IllegalTransition, Order, moved
-from services.checkout.domain.status import CLOSED, TRANSITIONS
+from services.checkout.domain.order import Order, moved
+from services.checkout.domain.status import CLOSED, TRANSITIONS, IllegalTransition
 from shared.contracts.values import UNFINISHED, UNPAID, VOID, OrderStatus
 from tests.unit.checkout.examples import START, placed_order
 
