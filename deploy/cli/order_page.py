@@ -12,8 +12,7 @@ from deploy.cli.order_details import by_hand, details_of, written
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
 """The reason of a refund that was made in the provider's dashboard."""
-P = PaymentStatus
-PAID = (P.PAID, P.PARTIALLY_REFUNDED, P.REFUNDED, P.DISPUTED, P.CHARGED_BACK)
+CAPTURED = ("paid", "partially_refunded", "refunded", "disputed", "charged_back")
 """Statuses of a payment of which something was captured."""
 
 
@@ -53,7 +52,7 @@ def _head(order: Body) -> list[str]:
         head.append(f"  customer  {customer['name']} <{customer['email']}>")
         head.append(
             f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
-            f"{'paid' if order['payment_status'] in PAID else 'to pay'} {money(order['purchased'], currency)}"
+            f"{'paid' if order['payment_status'] in CAPTURED else 'to pay'} {money(order['purchased'], currency)}"
             + (f", refunded {money(order['refunded'], currency)}" if order["refunded"] else "")
         )
     head += [*by_hand(order), *details_of(order)]
