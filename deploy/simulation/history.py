@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
+
+STATUS_RECORDS = ("order.status ", "payment.status ", "delivery.status ")
+ARRIVALS = ("email.sent ", "webhook.delivered ")
 
 
 class History:
@@ -40,15 +43,17 @@ class History:
 
     def story(self, key: str, most: int = 80) -> list[str]:
         """What happened to one order, in words, with the faults between: where that gets long, those that follow each
-        other become one line, and then the middle is left out."""
+        other become one line, then what arrived of emails and the like is left out, and then the middle."""
         told: list[tuple[str, str, str]] = []
         for at, who, about, text in self._lines:
-            if who == "bus" and text.startswith("order.status "):
+            if who == "bus" and text.startswith(STATUS_RECORDS):
                 continue  # repeats what the event next to it says
             if about == key or (who == "fault" and told):
                 told.append((f"{at:%m-%d %H:%M:%S.%f}", who, text))
         if len(told) > most:
             told = list(_gathered(told))
+        if len(told) > most:
+            told = list(_gathered(line for line in told if not line[2].startswith(ARRIVALS)))
         lines = [f"{at} {who:<16} {text}" for at, who, text in told]
         return lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[-most // 2 :]]
 
@@ -58,7 +63,16 @@ def _gathered(told: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, 
     for fault, run in groupby(told, key=lambda line: line[1] == "fault"):
         lines = list(run)
         if fault and len(lines) > 1:
-            kinds = Counter(text.split(" ", 1)[0] for _, _, text in lines)
+            kinds = Counter[str]()
+            for _, _, text in lines:
+                kinds.update(_kinds(text))
             yield lines[0][0], "fault", ", ".join(f"{times} x {kind}" for kind, times in kinds.items())
         else:
             yield from lines
+
+
+def _kinds(text: str) -> Mapping[str, int]:
+    """Of one fault, or of a line of several."""
+    if " x " not in text:
+        return {text.split(" ", 1)[0]: 1}
+    return {kind: int(times) for times, _, kind in (part.partition(" x ") for part in text.split(", "))}
