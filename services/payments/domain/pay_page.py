@@ -86,9 +86,17 @@ def situation(payment: Payment, at: datetime) -> Situation:
         return ENDED.get(payment.closed_as, Situation.CANCELLED)
     if payment.paying_attempt:
         return Situation.REFUNDED if payment.order_is_refunded else Situation.PAID
+    latest = _latest(payment)
+    if latest and _may_be_charged(latest):
+        return Situation.UNDER_WAY
     if payment.closing or payment.page is None or payment.page.told.until <= at:
         return Situation.EXPIRED
     return _unpaid(payment, payment.page, at)
+
+
+def _may_be_charged(attempt: ChargeAttempt) -> bool:
+    """How it ends is not known, nor can the customer end it: it may still pay the order, after the time to pay, too."""
+    return attempt.is_charging or attempt.status is AttemptStatus.CANCELLING
 
 
 def _unpaid(payment: Payment, page: Page, at: datetime) -> Situation:
@@ -145,8 +153,6 @@ def _latest(payment: Payment) -> ChargeAttempt | None:
 
 
 def _is_under_way(payment: Payment, page: Page, latest: ChargeAttempt, at: datetime) -> bool:
-    if latest.is_charging or latest.status is AttemptStatus.CANCELLING:
-        return True
     if page.asked >= latest.number and page.asked_at and at < page.asked_at + ANSWERED_WITHIN:
         return True
     unanswered = payment.updated_at is not None and at < payment.updated_at + ANSWERED_WITHIN
