@@ -30,6 +30,8 @@ class Situation(StrEnum):
     """Too many payments were declined: later it can be paid again."""
     NO_TRY_LEFT = "no_try_left"
     PAID = "paid"
+    OTHER_AMOUNT = "other_amount"
+    """Another amount than the order's was captured: it does not count as paid, and is not paid again."""
     REFUNDED = "refunded"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -84,8 +86,10 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
 def situation(payment: Payment, at: datetime) -> Situation:
     if payment.closed_as:
         return ENDED.get(payment.closed_as, Situation.CANCELLED)
-    if payment.paying_attempt:
-        return Situation.REFUNDED if payment.order_is_refunded else Situation.PAID
+    if paid := payment.paying_attempt:
+        if payment.order_is_refunded:
+            return Situation.REFUNDED
+        return Situation.PAID if paid.captured == paid.amount else Situation.OTHER_AMOUNT
     latest = _latest(payment)
     if latest and _may_be_charged(latest):
         return Situation.UNDER_WAY

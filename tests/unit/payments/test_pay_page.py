@@ -211,6 +211,13 @@ def test_what_may_still_be_charged_after_the_time_to_pay_is_not_told_as_unpaid()
         assert charge.refuses(again(2)).code == "payment_under_way"
 
 
+@pytest.mark.parametrize("amount", [4000, 6000])
+def test_another_amount_than_the_orders_is_not_told_as_paid(amount: int) -> None:
+    payment = declined().given(again(), requested(2)).answer_charge("succeeded", amount)
+    assert now(payment) is S.OTHER_AMOUNT
+    assert payment.refuses(again(2)).code == "not_payable"
+
+
 def test_a_refunded_order() -> None:
     payment = declined().given(again(), requested(2)).pay()
     payment.hear(RefundPayment(amount=100)).make_refund()

@@ -63,6 +63,11 @@ def test_what_is_still_owed_of_an_order_that_ended_is_not_told_as_refunded() -> 
     assert "What you paid was refunded in full." in shown(payment.make_refund())
 
 
+def test_a_payment_of_another_amount_sends_the_customer_to_the_store() -> None:
+    payment = told_of(PaymentScenario(requested()).decline()).given(requested(2)).answer_charge("succeeded", 4000)
+    assert "We received a payment, but not of the amount of this order." in shown(payment)
+
+
 def _named(product: str) -> OrderItem:
     return item("1", 5000).model_copy(update={"product": product})
 
