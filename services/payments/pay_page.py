@@ -113,7 +113,7 @@ class PayPages:
     async def show(self, request: web.Request) -> web.StreamResponse:
         query = query_in(request, PayQuery)
         if query.redirect_status is not None:  # and an id and a secret of the provider's, which no address should have
-            return _see_other(request, "?returned=1")
+            return _see_other("?returned=1")
         return await self._page(request, returned=query.returned is not None)
 
     async def pay(self, request: web.Request) -> web.StreamResponse:
@@ -141,7 +141,7 @@ class PayPages:
         except ProblemResponse as problem:
             if problem.status is not HTTPStatus.UNPROCESSABLE_ENTITY:  # the same form again, with another card
                 raise
-        return _see_other(request)
+        return _see_other(request.match_info["token"])
 
     def _claim(self, request: web.Request) -> PayClaim | None:
         try:
@@ -178,9 +178,9 @@ async def show_asset(request: web.Request) -> web.StreamResponse:
     return web.Response(body=asset.content, content_type=asset.media, charset="utf-8", headers=headers)
 
 
-def _see_other(request: web.Request, query: str = "") -> web.Response:
-    """The same page by GET, under an address that is relative: a proxy may have put a path before ours."""
-    location = f"{request.match_info['token']}{query}"
+def _see_other(location: str) -> web.Response:
+    """The same page by GET, under an address that is relative: a proxy may have put a path before ours. It has nothing
+    that was not made here: what somebody wrote in place of a token can be the address of another site."""
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": location, **UNCACHED})
 
 

@@ -86,7 +86,7 @@ def order_page(payment: Payment, page: PayPage, at: datetime, shown: Shown) -> s
             checking=shown.returned and now is Situation.CONFIRM,
             payable=now in PAYABLE,
             refunded=payment.refunded,
-            pending=payment.pending,
+            owed=payment.owed,
             key=shown.key,
             wrong=shown.wrong,
             data=form.data_of(page.amount, payment.currency, words.tag) if form else {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.checkout.domain import submission
+from services.checkout.domain.card_verification import ask_staff
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, orders
 from services.checkout.domain.payment import complete_payment, open_to_pay, request_payment
@@ -29,13 +30,15 @@ def accepted(order: Order, command: AcceptOrder, context: Context) -> Decision[O
 
 @orders.on(ApprovalDue)
 def approval_due(order: Order, timer: ApprovalDue, context: Context) -> Decision[Order]:
-    """At once, unless staff or the customer were quicker."""
-    change = OrderChange(order, context)
-    if order.status is not OrderStatus.RECEIVED or not (
-        order.accepted_by_rule and order.reserved and order.is_verified
-    ):
+    """At once, unless staff or the customer were quicker. Staff decide on what they hold, and are told so."""
+    change, waits = OrderChange(order, context), order.status is OrderStatus.RECEIVED
+    due = waits and order.accepted_by_rule and order.reserved and order.is_verified
+    if not due or order.held:
         change.note("order.accept", "To be accepted by the store's rule.", actor="system")
-        return change.without_effect("" if order.status is not OrderStatus.RECEIVED else "staff decide it")
+        if due:
+            change.set(accepted_by_rule=False)
+            ask_staff(change)
+        return change.without_effect("staff decide it" if waits else "")
     change.note("order.accept", f"Accepted by the store's rule: {_what_follows(order)}", actor="system")
     _accept(change)
     return change.decision()

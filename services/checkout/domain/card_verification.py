@@ -67,12 +67,16 @@ def _until(order: Order) -> datetime:
 
 
 def receive(change: OrderChange) -> None:
-    """Staff can accept or decline it now; or the store's rule accepts it."""
+    """Staff can accept or decline it now; or the store's rule accepts it, unless staff hold it by now."""
     change.set(pay_url=None, message=WAITS)
     change.cancel_timer(PaymentOverdue)
-    if change.state.accepted_by_rule:
+    if change.state.accepted_by_rule and not change.state.held:
         change.timer(change.context.at, ApprovalDue())
         return
+    ask_staff(change)
+
+
+def ask_staff(change: OrderChange) -> None:
     change.publish(OrderApprovalRequested(amount=change.state.purchased, currency=change.state.currency))
 
 

@@ -30,6 +30,8 @@ class Situation(StrEnum):
     """Too many payments were declined: later it can be paid again."""
     NO_TRY_LEFT = "no_try_left"
     PAID = "paid"
+    OTHER_AMOUNT = "other_amount"
+    """Another amount than the order's was captured: it does not count as paid, and is not paid again."""
     REFUNDED = "refunded"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -84,11 +86,21 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
 def situation(payment: Payment, at: datetime) -> Situation:
     if payment.closed_as:
         return ENDED.get(payment.closed_as, Situation.CANCELLED)
-    if payment.paying_attempt:
-        return Situation.REFUNDED if payment.order_is_refunded else Situation.PAID
+    if paid := payment.paying_attempt:
+        if payment.order_is_refunded:
+            return Situation.REFUNDED
+        return Situation.PAID if paid.captured == paid.amount else Situation.OTHER_AMOUNT
+    latest = _latest(payment)
+    if latest and _may_be_charged(latest):
+        return Situation.UNDER_WAY
     if payment.closing or payment.page is None or payment.page.told.until <= at:
         return Situation.EXPIRED
     return _unpaid(payment, payment.page, at)
+
+
+def _may_be_charged(attempt: ChargeAttempt) -> bool:
+    """How it ends is not known, nor can the customer end it: it may still pay the order, after the time to pay, too."""
+    return attempt.is_charging or attempt.status is AttemptStatus.CANCELLING
 
 
 def _unpaid(payment: Payment, page: Page, at: datetime) -> Situation:
@@ -145,8 +157,6 @@ def _latest(payment: Payment) -> ChargeAttempt | None:
 
 
 def _is_under_way(payment: Payment, page: Page, latest: ChargeAttempt, at: datetime) -> bool:
-    if latest.is_charging or latest.status is AttemptStatus.CANCELLING:
-        return True
     if page.asked >= latest.number and page.asked_at and at < page.asked_at + ANSWERED_WITHIN:
         return True
     unanswered = payment.updated_at is not None and at < payment.updated_at + ANSWERED_WITHIN

@@ -32,6 +32,7 @@ from shared.contracts.checkout import (
     OrderPaymentReminder,
     OrderPaymentRequested,
 )
+from shared.contracts.delivery_work import DeliveryNoted
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.payments import PaymentActionRequired, PaymentCancelled, PaymentDeclined, PaymentUnresolved
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
@@ -42,6 +43,7 @@ from tests.unit.checkout.examples import OPENED, VISA, OrderScenario, captured, 
 DECLINED = PaymentDeclined(attempt=1, code="do_not_honor", text="Your card was declined.", reason="card_declined")
 NOT_VERIFIED = PaymentVerificationDeclined(verification=1, code="do_not_honor", text="Your card was declined.")
 CONFIRM = PaymentVerificationActionRequired(verification=1, url="https://bank.example/3ds")
+HELD = DeliveryNoted(action="held", text="An unusual address.")
 AGAIN = CheckoutPaymentRetried(payment=PaymentChoice(payment_method="pm_card_mastercard"))
 GRACE = timedelta(days=7)
 REQUEST: dict[str, Any] = {"approval": "staff", "capture": "approval", "verification": "amount"}
@@ -325,6 +327,17 @@ def test_a_held_order_is_left_to_staff() -> None:
     held = verified(rules=BY_RULE | {"hold_total_above": {"USD": 500}})
     assert held.state.held
     assert held.all.of(OrderApprovalRequested)
+
+
+def test_an_order_that_staff_hold_meanwhile_is_left_to_them() -> None:
+    order = request(StockReserved(), HELD, PaymentVerified(verification=1, card=VISA), rules=BY_RULE)
+    assert order.facts == [OrderApprovalRequested(amount=1000, currency="USD")]
+    assert order.pending == {}
+    order = verified(HELD, rules=BY_RULE)
+    order.let_go_off("ApprovalDue")
+    assert order.facts == [OrderApprovalRequested(amount=1000, currency="USD")]
+    assert order.state.status is OrderStatus.RECEIVED
+    assert order.hear(AcceptOrder()).all.of(OrderAccepted)
 
 
 def test_who_is_quicker_than_the_rule_decides() -> None:

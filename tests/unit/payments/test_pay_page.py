@@ -195,10 +195,27 @@ def test_the_end_of_an_order() -> None:
     assert now(declined().hear(OrderExpired(was=OrderStatus.PENDING_PAYMENT))) is S.EXPIRED
     assert now(declined().hear(OrderCancelled())) is S.CANCELLED
     assert now(declined().hear(OrderDeclined())) is S.DECLINED
-    assert now(to_confirm().hear(OrderPaymentClosing(attempt=1))) is S.EXPIRED
+    assert now(to_confirm().hear(OrderPaymentClosing(attempt=1)).cancel_charge()) is S.EXPIRED
     assert now(declined().let_time_pass(WEEK)) is S.EXPIRED
     for end in (OrderExpired(was=OrderStatus.PENDING_PAYMENT), OrderCancelled()):
         assert declined().hear(end).refuses(again()).code == "not_payable"
+
+
+def test_what_may_still_be_charged_after_the_time_to_pay_is_not_told_as_unpaid() -> None:
+    closing = to_confirm().hear(OrderPaymentClosing(attempt=1))
+    assert now(closing) is S.UNDER_WAY
+    assert now(closing.cancel_charge("succeeded")) is S.PAID
+
+    for charge in (declined().given(again(), requested(2)), declined().given(again(), requested(2)).lose_charge()):
+        assert now(charge.let_time_pass(WEEK)) is S.UNDER_WAY
+        assert charge.refuses(again(2)).code == "payment_under_way"
+
+
+@pytest.mark.parametrize("amount", [4000, 6000])
+def test_another_amount_than_the_orders_is_not_told_as_paid(amount: int) -> None:
+    payment = declined().given(again(), requested(2)).answer_charge("succeeded", amount)
+    assert now(payment) is S.OTHER_AMOUNT
+    assert payment.refuses(again(2)).code == "not_payable"
 
 
 def test_a_refunded_order() -> None:

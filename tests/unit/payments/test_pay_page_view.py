@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 
 from services.payments.pay_page_view import Shown, no_order_page, order_page
+from shared.contracts.checkout import OrderCancelled
+from shared.contracts.payments import RefundPayment
 from shared.contracts.values import OrderItem
 from tests.unit.payments.examples import PaymentScenario, item, requested
 from tests.unit.payments.test_pay_page import page, told_of
 
+BEING_REFUNDED = "What you paid is being refunded in full."
 SHOWN = Shown("N", None, "a-key")
 
 
@@ -46,6 +49,23 @@ def test_what_customers_and_stores_wrote_is_escaped() -> None:
     text = shown(payment, store="<script>alert(1)</script>", support="a@b.example")
     assert "<script>alert" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_what_is_still_owed_of_an_order_that_ended_is_not_told_as_refunded() -> None:
+    payment = told_of(PaymentScenario(requested()).decline()).given(requested(2)).pay()
+    payment.given(RefundPayment(amount=100)).make_refund()
+    payment.hear(OrderCancelled())
+    assert BEING_REFUNDED in shown(payment)
+    payment.fail_refund()
+    assert BEING_REFUNDED in shown(payment), "it is tried again, or staff refund it"
+
+    payment = told_of(PaymentScenario(requested()).decline()).given(requested(2), OrderCancelled()).pay()
+    assert "What you paid was refunded in full." in shown(payment.make_refund())
+
+
+def test_a_payment_of_another_amount_sends_the_customer_to_the_store() -> None:
+    payment = told_of(PaymentScenario(requested()).decline()).given(requested(2)).answer_charge("succeeded", 4000)
+    assert "We received a payment, but not of the amount of this order." in shown(payment)
 
 
 def _named(product: str) -> OrderItem:
