@@ -149,7 +149,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     """Also of a refund that was made: the customer's bank may return it days later. What followed from it (the order's
     end, revoked access) stays for staff to decide; the sums are corrected."""
     what = "was sent back by the bank" if fact.returned else "failed"
-    change, text = OrderChange(order, context), f"{A_REFUND}{money(fact.amount, order.currency)} {what}"
+    change, text = OrderChange(order, context), f"{A_REFUND}of {money(fact.amount, order.currency)} {what}"
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)
