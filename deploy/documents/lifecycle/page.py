@@ -57,8 +57,8 @@ NAMES: Mapping[str, str] = {
     "lines": "items",
     "return_refused": "refund refused",
 }
-UNTOLD = """attempts choice closing declined_at declines paid_at pay_url refunds refused_refunds return_refunds reminded
-retry_after under_way""".split()
+UNTOLD = """attempts choice closing declined_at declines in_ledger paid_at pay_url refunds refused_refunds
+return_refunds reminded retry_after under_way""".split()
 """Fields that follow from others, or that say nothing to people."""
 
 

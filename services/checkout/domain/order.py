@@ -261,6 +261,8 @@ class Order:
     notes: int = 0
     messages: int = 0
     asked: Asked | None = None
+    in_ledger: bool = False
+    """What was paid elsewhere is entered in the ledger. Refunds that come before are of another charge."""
 
     @property
     def is_verified(self) -> bool:

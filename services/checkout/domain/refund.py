@@ -36,6 +36,9 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         restock=fact.restock,
     )
     end_return_refused(change)
+    if order.elsewhere and not order.in_ledger:
+        end_refund_message(change)
+        return change.without_effect("it is of a charge that did not pay the order")
     total = _refunded_in_all(order, fact)
     if total <= order.refunded:
         end_refund_message(change)
