@@ -21,7 +21,6 @@ from shared.contracts.checkout import (
     OrderExpired,
     OrderFailed,
     OrderItemsDelivered,
-    OrderPaid,
     OrderPaymentActionRequired,
     OrderPaymentDeclined,
     OrderRefunded,
@@ -75,26 +74,6 @@ def test_a_paid_order_is_confirmed_to_the_customer_and_announced_to_staff() -> N
     assert confirmation.data["order_url"] == "https://northwind.example/orders/o-1"
     assert (alert.to, alert.reply_to, alert.audience) == ("staff@northwind.example", "ada@example.com", "staff")
     assert alert.subject == "New order ORD-ABCDEFGH12: €27.00"
-
-
-def test_of_an_order_that_is_given_or_free_nobody_hears_of_a_payment() -> None:
-    order = placed_order().hear(OrderPaid(amount=0, currency="EUR"))
-    confirmation, alert = order.emails
-    for shown in bodies(EmailTemplates().render(confirmation)):
-        assert "There is nothing to pay for order ORD-ABCDEFGH12." in shown and "payment" not in shown
-    for shown in bodies(EmailTemplates().render(alert)):
-        assert "Order ORD-ABCDEFGH12 of Ada Lovelace" in shown and "paid" not in shown
-    assert alert.subject == "New order ORD-ABCDEFGH12: €0.00"
-    assert order.feed(CUSTOMER)[-1].text == "There is nothing to pay."
-    assert order.feed(STAFF)[-1].text == "€0.00 from Ada Lovelace."
-
-
-def test_what_staff_completed_need_not_be_delivered() -> None:
-    order = paid_order().hear(OrderCompleted(by_hand=True))
-    assert (order.feed(CUSTOMER)[-1].title, order.feed(CUSTOMER)[-1].text) == (
-        "Order ORD-ABCDEFGH12 is complete",
-        "",
-    )
 
 
 def test_a_confirmation_has_the_delivery_charge_and_says_what_tax_is_included() -> None:
