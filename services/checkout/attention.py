@@ -59,8 +59,8 @@ async def refused_returns(connection: AsyncConnection) -> list[Attention]:
 
 
 def _refused_return(row: Any) -> Attention:
-    reason = f"Returned, and its refund was refused: {row.why} Refund it, or record how it was refunded"
-    return Attention("refused refund of a return", row.number, row.since, reason, f"orderbus refund {row.number}")
+    reason = f"The customer expects a refund that was refused: {row.why} Refund it, or record how it was refunded"
+    return Attention("refused refund", row.number, row.since, reason, f"orderbus refund {row.number}")
 
 
 _TO_COMPLETE = f"""

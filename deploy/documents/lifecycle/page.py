@@ -55,10 +55,10 @@ REASON = re.compile(r"no effect: ([^|\n]+?)(?= \||$)", re.MULTILINE)
 NAMES: Mapping[str, str] = {
     "payment_status": "payment",
     "lines": "items",
-    "return_refused": "refund of the return refused",
+    "return_refused": "refund refused",
 }
-UNTOLD = """attempts choice closing declined_at declines paid_at pay_url refunds refused_refunds return_refunds reminded
-retry_after under_way""".split()
+UNTOLD = """attempts choice closing declined_at declines in_ledger paid_at pay_url refunds refused_refunds
+return_refunds reminded retry_after under_way""".split()
 """Fields that follow from others, or that say nothing to people."""
 
 

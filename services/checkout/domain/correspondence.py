@@ -13,6 +13,7 @@ from services.checkout.domain.cancellation import cancel, not_cancellable
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.order_records import Asked
+from services.checkout.domain.returned import expect_refund
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, OrderAnswered, OrderAsked
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import CheckoutAsked
@@ -128,4 +129,5 @@ def answered(order: Order, command: AnswerOrder, context: Context) -> Decision[O
         cancel(change, reason="The customer asked for it.")
     elif command.granted:
         change.send(context.key, RefundPayment(reason="requested_by_customer", note="The customer asked for it."))
+        expect_refund(change, str(context.id_of_command(RefundPayment.type, context.key)))
     return change.decision()

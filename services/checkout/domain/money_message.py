@@ -6,8 +6,8 @@ from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import demanded_status as demanded
 from shared.contracts.values import VOID
 
-A_REFUND = "A refund of "
-"""So begins the message of one that failed, or that came back."""
+A_REFUND = "A refund "
+"""So begins the message of one that failed, that came back or that was refused."""
 CHECKED = "The payment is being checked with the payment provider."
 OTHER_AMOUNT = " captured, but the order amount is "
 

@@ -222,11 +222,11 @@ class Order:
     completed_at: datetime | None = None
     closed_at: datetime | None = None
     return_refunds: tuple[str, ...] = ()
-    """Ids of the latest refunds that were asked for returned items."""
+    """Ids of the latest refunds that were asked for returned items, or that were granted to the customer."""
     refused_refunds: tuple[tuple[str, str], ...] = ()
     """The latest requests for refunds that payments refused: their ids, and why."""
     return_refused: str = ""
-    """Why the refund of what was returned was refused, until there is another refund. Staff see it."""
+    """Why such a refund was refused, until there is another refund. Staff see it."""
     payment_methods: Mapping[str, tuple[str, ...]] | None = None
     """Which methods of a provider can be chosen; of others all."""
     complete_by_hand: bool = False
@@ -261,6 +261,8 @@ class Order:
     notes: int = 0
     messages: int = 0
     asked: Asked | None = None
+    in_ledger: bool = False
+    """What was paid elsewhere is entered in the ledger. Refunds that come before are of another charge."""
 
     @property
     def is_verified(self) -> bool:

@@ -146,6 +146,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     detail = fact.model_dump(mode="json", exclude={"card"}) | {"card": card}
     end_check(change)
     if order.elsewhere and fact.provider == MANUAL and fact.attempt == order.attempts:
+        change.set(in_ledger=True)
         change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", **detail)
         return change.decision()
     if order.paid or order.status not in CAPTURE_COUNTS:

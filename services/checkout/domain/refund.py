@@ -36,6 +36,9 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         restock=fact.restock,
     )
     end_return_refused(change)
+    if order.elsewhere and not order.in_ledger:
+        end_refund_message(change)
+        return change.without_effect("it is of a charge that did not pay the order")
     total = _refunded_in_all(order, fact)
     if total <= order.refunded:
         end_refund_message(change)
@@ -149,7 +152,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     """Also of a refund that was made: the customer's bank may return it days later. What followed from it (the order's
     end, revoked access) stays for staff to decide; the sums are corrected."""
     what = "was sent back by the bank" if fact.returned else "failed"
-    change, text = OrderChange(order, context), f"{A_REFUND}{money(fact.amount, order.currency)} {what}"
+    change, text = OrderChange(order, context), f"{A_REFUND}of {money(fact.amount, order.currency)} {what}"
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)

@@ -1,4 +1,5 @@
-"""What customers returned, and refunds for it that payments refuses: then staff must refund it otherwise."""
+"""What customers returned, and refunds that payments refuses though customers expect them: of what they returned, and
+those that staff granted. Then staff must refund it otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from shared.contracts.payments import PaymentsRefused, RefundPayment
 from shared.core import Context, Decision
 
 KEPT = 20
-REFUSED = f"{A_REFUND}returned items was refused."
+REFUSED = f"{A_REFUND}that the customer expects was refused."
 
 
 @orders.on(ItemReturned)
@@ -18,10 +19,17 @@ def returned(order: Order, fact: ItemReturned, context: Context) -> Decision[Ord
     change, what = OrderChange(order, context), f"{fact.quantity} of {order.name_of(fact.item)} returned"
     text = f"{what}{'' if fact.resaleable else ', not to be sold again'}. {fact.reason}"
     change.note(fact.type, text, item=fact.item, quantity=fact.quantity, returned=fact.returned)
-    if fact.refund and fact.refund not in order.return_refunds:
-        change.set(return_refunds=(*order.return_refunds, fact.refund)[-KEPT:])
-        _compare(change)
+    if fact.refund:
+        expect_refund(change, fact.refund)
     return change.decision()
+
+
+def expect_refund(change: OrderChange, id: str) -> None:
+    """`id`: of the command that asks payments for it."""
+    known = change.state.return_refunds
+    if id not in known:
+        change.set(return_refunds=(*known, id)[-KEPT:])
+        _compare(change)
 
 
 @orders.on(PaymentsRefused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -201,12 +202,16 @@ def _word_problems(values: Values) -> Iterator[Problem]:
             yield Problem(field=f"words.statuses.{status}", code="unknown_status", text=text)
 
 
+_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+"""As the locale of an order."""
+
+
 def _language_problems(tags: tuple[str, ...] | None) -> Iterator[Problem]:
     if tags == ():
         yield Problem(field="words.languages", code="missing", text="Name at least one language.")
     for index, tag in enumerate(tags or ()):
         field, language = f"words.languages.{index}", language_of(tag)
-        if language is None:
+        if language is None or not _TAG.fullmatch(tag):
             text = f"There are no texts in {tag!r}, but in {', '.join(languages())}."
             yield Problem(field=field, code="unknown_language", text=text)
         elif language in map(language_of, (tags or ())[:index]):

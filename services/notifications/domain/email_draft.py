@@ -70,15 +70,17 @@ class EmailDraft:
     """It asks the customer to pay until then, and there is a pay page."""
 
 
-def order_confirmation(log: NotificationLog) -> EmailDraft:
+def order_confirmation(log: NotificationLog, paid: int) -> EmailDraft:
     subject = for_customer(log).gettext("Your order %(number)s", number=log.number)
-    return EmailDraft("order_confirmation", subject, data=totals(log), status=OrderStatus.PROCESSING)
+    data = totals(log) | {"free": not paid}
+    return EmailDraft("order_confirmation", subject, data=data, status=OrderStatus.PROCESSING)
 
 
-def new_order(log: NotificationLog) -> EmailDraft:
+def new_order(log: NotificationLog, paid: int) -> EmailDraft:
+    """`paid`: nothing, if staff give it to the customer."""
     words = for_staff(log)
-    data = totals(log, words)
-    subject = words.gettext("New order %(number)s: %(amount)s", number=log.number, amount=data["amount"])
+    data = totals(log, words) | {"free": not paid}
+    subject = words.gettext("New order %(number)s: %(amount)s", number=log.number, amount=money(log, paid, words))
     return EmailDraft("new_order", subject, "staff", data)
 
 

@@ -78,11 +78,12 @@ def paid(log: NotificationLog, event: OrderPaid, context: Context) -> Decision[N
     change, number, words, staff = NotificationChange(log, context), log.number, for_customer(log), for_staff(log)
     change.set(paid=True)
     if change.add_fact("paid"):
-        change.send_emails(email_draft.order_confirmation(log), email_draft.new_order(log))
+        paid = event.amount
+        change.send_emails(email_draft.order_confirmation(log, paid), email_draft.new_order(log, paid))
         title = status_title(log, OrderStatus.PROCESSING, words.gettext("Order %(number)s is paid", number=number))
-        text = words.gettext("%(amount)s. Thank you!", amount=money(log, log.purchased))
-        change.notify_customer("order_paid", title, text)
-        amount, title = money(log, log.purchased, staff), staff.gettext("New order %(number)s", number=number)
+        thanks = words.gettext("%(amount)s. Thank you!", amount=money(log, paid))
+        change.notify_customer("order_paid", title, thanks if paid else words.gettext("There is nothing to pay."))
+        amount, title = money(log, paid, staff), staff.gettext("New order %(number)s", number=number)
         text = staff.gettext("%(amount)s from %(name)s.", amount=amount, name=log.customer.name)
         change.notify_staff("new_order", title, text)
     return change.decision()
@@ -225,7 +226,7 @@ def completed(log: NotificationLog, event: OrderCompleted, context: Context) -> 
     if change.add_fact("completed"):
         words = for_customer(log)
         title = words.gettext("Order %(number)s is complete", number=log.number)
-        text = words.gettext("Everything has been delivered.")
+        text = "" if event.by_hand else words.gettext("Everything has been delivered.")
         change.notify_customer("order_completed", status_title(log, OrderStatus.COMPLETED, title), text)
     return change.decision()
 

@@ -16,7 +16,7 @@ from shared.languages import language
 from shared.languages.templates import TranslatedTemplates
 
 FOLDER = Path(__file__).parents[1] / "templates"
-OLDER = {"status": "", "included_tax": "", "no_try_left": False}
+OLDER = {"status": "", "included_tax": "", "no_try_left": False, "free": False}
 """What emails that an older build requested do not have, as no greeting."""
 ALL = tuple(chain.from_iterable(TEMPLATES.values()))
 

@@ -102,6 +102,16 @@ def test_what_follows_is_delivered_as_of_any_paid_order() -> None:
     assert order.record().items[0].delivery == "failed"
 
 
+def test_a_refund_from_before_it_is_in_the_ledger_is_of_another_charge() -> None:
+    """Payments made it of what was captured before, while staff completed the order."""
+    entered = captured(3500, 2).model_copy(update={"provider": "manual", "card": None})
+    order = reserved_order().given(captured(3000), ELSEWHERE).hear(refunded(1000, 3000))
+    assert (order.record().refunded, order.record().payment_status) == (0, PaymentStatus.PAID)
+    assert "a charge that did not pay the order" in order.timeline[-1].text
+
+    assert order.given(entered, refunded(500, 3500)).record().refunded == 500
+
+
 def test_payments_entry_of_it_is_no_second_payment() -> None:
     order = declined_order().hear(ELSEWHERE)
     entered = captured(3500, 2).model_copy(update={"provider": "manual", "card": None})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from services.checkout.domain.correspondence import Written
 from shared.contracts.checkout import CancelOrder, OrderCancelled
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, OrderAnswered, OrderAsked
-from shared.contracts.payments import RefundPayment
+from shared.contracts.payments import PaymentsRefused, RefundPayment
 from shared.contracts.storefront import CheckoutAsked
 from shared.contracts.values import OrderStatus
+from shared.core.ids import effect_id
 from tests.unit.checkout.examples import (
     OPENED,
     START,
@@ -108,6 +111,19 @@ def test_a_refund_that_is_granted_is_requested_of_payments() -> None:
     (sent,) = order.sent
     assert isinstance(sent.command, RefundPayment) and sent.command.amount is None
     assert (order.record().status, order.record().asked) == (S.PROCESSING, None)
+
+
+def test_a_refund_that_was_granted_and_that_payments_refuses_is_for_staff_to_see() -> None:
+    order, answer = paid_order().given(REFUND), uuid4()
+    order.hear(AnswerOrder(wants="refund", granted=True), message_id=answer)
+    why, (sent,) = "paypal refunds it for 180 days only.", order.sent
+    id = effect_id(answer, f"{sent.command.type} {sent.key}", 1)
+    order.hear(PaymentsRefused(command=sent.command.type, command_id=str(id), code="refund_window_over", text=why))
+    assert order.state.return_refused == why
+    assert order.record().message == "A refund that the customer expects was refused."
+
+    order.hear(refunded(3500, 3500))
+    assert order.state.return_refused == ""
 
 
 def test_what_is_refused_changes_nothing_else() -> None:

@@ -21,7 +21,10 @@ def test_a_refused_refund_of_a_return_is_told_whatever_comes_first() -> None:
         order = paid_order("course").given(delivered("1"))
         order.given(*facts)
 
-        assert (order.state.return_refused, order.record().message) == (WHY, "A refund of returned items was refused.")
+        assert (order.state.return_refused, order.record().message) == (
+            WHY,
+            "A refund that the customer expects was refused.",
+        )
         assert f"payment.refund was refused: {WHY}" in [entry.text for entry in order.timeline]
 
 

@@ -138,6 +138,10 @@ def test_languages_are_those_that_there_are_texts_in() -> None:
         ("words.languages.1", "unknown_language"),
         ("words.languages.2", "repeated_language"),
     }
+    assert problems(scenario, change(words={"languages": ("de", "tr_x@/ii", "fi FI")})) == {
+        ("words.languages.1", "unknown_language"),
+        ("words.languages.2", "unknown_language"),
+    }
     assert problems(scenario, change(words={"languages": ()})) == {("words.languages", "missing")}
     assert scenario.hear(change("words.languages")).state.card.languages is None
 
