@@ -24,7 +24,10 @@ async def abandoned(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List abandoned checkouts, newest first, with what was in them."""
+    """List checkouts that were opened and not submitted.
+
+    Newest first, with what was in them.
+    """
     query = {"limit": limit} | ({"store": store} if store else {}) | ({"after": after} if after else {})
     async with api_client(data) as api:
         found = await api.get("checkout", "/abandoned", **query)

@@ -27,7 +27,10 @@ async def note(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a note for staff. Customers never see it."""
+    """Add a note for staff to an order or its customer.
+
+    Customers never see it.
+    """
     command = OrderCommand("checkout", "notes", number, "the note was added", idempotency_key)
     await submit(command, {"text": text, "about": "customer" if customer else "order"}, data, as_json)
 
@@ -47,7 +50,10 @@ async def hand_in(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand in a message of customer or store that was written elsewhere. It is not sent on."""
+    """Hand in a message that was written elsewhere.
+
+    By customer or store. It is kept with the order, and not sent on.
+    """
     body: dict[str, Any] = {"sender": sender, "text": text, "written_at": _moment(at)}
     body |= ({"author": author} if author else {}) | ({"attachments": attachments} if attachments else {})
     command = OrderCommand("checkout", "messages", number, "the message was handed in", idempotency_key)

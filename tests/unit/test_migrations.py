@@ -14,7 +14,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_has_one_chain_of_migrations_numbered_like_their_files(service: str) -> None:
-    folder = ROOT / "services" / service / "migrations"
+    assert_one_chain(ROOT, service)
+
+
+def assert_one_chain(project: Path, service: str) -> None:
+    folder = project / "services" / service / "migrations"
     numbers = sorted(path.name[:4] for path in (folder / "versions").glob("0*.py"))
     scripts = ScriptDirectory(str(folder))
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from services.registry import SERVICES
 from tests.faults.newer import newer_build
+from tests.unit.test_migrations import assert_one_chain
 
 STARTS = """
 import dataclasses
@@ -30,7 +32,10 @@ def states(project: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_the_patch_of_the_newer_build_applies(tmp_path: Path) -> None:
-    newer, here = states(newer_build(tmp_path / "newer")), states(Path(__file__).parents[2])
+    build = newer_build(tmp_path / "newer")
+    for service in SERVICES:
+        assert_one_chain(build, service)
+    newer, here = states(build), states(Path(__file__).parents[2])
 
     assert {kind for kind in here if here[kind][0] != newer[kind][0]} == {"Order", "Payment", "Delivery"}
     nested = {kind for kind in here if here[kind][0] != newer[kind][0] and here[kind][1] == newer[kind][1]}
