@@ -6,11 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from uuid import UUID
 
+import orjson
+
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import Broken
 from deploy.simulation.trial import Trial
 from services.checkout.domain.order import Order
 from shared.contracts.approval import OrderAccepted, OrderDeclined
+from shared.contracts.checkout import OrderPlaced
 from shared.contracts.values import OrderStatus
 
 
@@ -45,13 +48,16 @@ def requests_decided_once(trial: Trial, found: Findings) -> Iterator[Broken]:
 
 
 def charged_once_accepted(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """In a made-to-order store; the kept card for one charge only, which the customer is not there to see."""
+    """In a made-to-order store; the kept card for one charge only, which the customer is not there to see. An order
+    that came before the store's settings (they were parked) is no request."""
     if not trial.shop.requests.open:
         return
     accepted = {envelope.subject for _, envelope in trial.world.read if envelope.type == OrderAccepted.type}
+    placed = [(record.value, envelope) for record, envelope in trial.world.read if envelope.type == OrderPlaced.type]
+    requested = {envelope.subject for body, envelope in placed if body and orjson.loads(body).get("to_approve")}
     ours = [intent for intent in trial.world.stripe.intents.values() if not intent.stray]
     for intent in ours:
-        if intent.order not in accepted:
+        if intent.order in requested and intent.order not in accepted:
             yield "charged_once_accepted", intent.order, f"{intent.id} was made for a request that staff never accepted"
     for key, times in Counter(intent.order for intent in ours if intent.kept_card).items():
         if times > 1:
