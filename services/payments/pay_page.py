@@ -180,7 +180,7 @@ async def show_asset(request: web.Request) -> web.StreamResponse:
 
 def _see_other(location: str) -> web.Response:
     """The same page by GET, under an address that is relative: a proxy may have put a path before ours. It has nothing
-    that was not made here: what somebody wrote in place of a token can be the address of another site."""
+    that was not made here: what someone wrote in place of a token can be the address of another site."""
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": location, **UNCACHED})
 
 
