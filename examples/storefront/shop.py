@@ -30,6 +30,44 @@ def uuid7() -> str:
     return str(UUID(int=bits))
 
 
+def headers_of(type: str, message_id: str) -> list[tuple[str, bytes]]:
+    """The attributes of a message."""
+    headers = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": message_id,
+        "ce_type": type,
+        "ce_source": "my-storefront",
+        "ce_time": datetime.now(UTC).isoformat(),
+        "ce_store": STORE,
+        "ce_actor": "customer",
+    }
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def opened() -> dict:
+    """`checkout.opened`."""
+    return {"store": STORE, "currency": "EUR", "country": "DE"}
+
+
+def submitted(sku: str, quantity: int, price: int, card: str) -> dict:
+    """`checkout.submitted`. Amounts are in minor units: 1900 is 19.00 EUR."""
+    subtotal = quantity * price
+    tax = (subtotal * 7 + 50) // 100
+    return {
+        "store": STORE,
+        "customer": {"id": "ada", "name": "Ada Lovelace", "email": "ada@customers.example"},
+        "items": [{"sku": sku, "quantity": quantity, "unit_price": price, "tax": tax, "tax_rate": "7"}],
+        "currency": "EUR",
+        "subtotal": subtotal,
+        "tax": tax,
+        "total": subtotal + tax,
+        "purchased": subtotal + tax,
+        "taxes": [{"rate": "7", "country": "DE", "amount": tax}],
+        "payment": {"payment_method": card},
+    }
+
+
 class Storefront:
     """Messages go out as CloudEvents in Kafka's binary mode: attributes in headers, the body as JSON in the value."""
 
@@ -47,22 +85,12 @@ class Storefront:
     async def publish(self, type: str, order: str, body: dict, message_id: str) -> None:
         """The same `message_id` again is the same message again: it takes effect once, so what may have been lost is
         simply sent again."""
-        headers = {
-            "content-type": "application/json",
-            "ce_specversion": "1.0",
-            "ce_id": message_id,
-            "ce_type": type,
-            "ce_source": "my-storefront",
-            "ce_time": datetime.now(UTC).isoformat(),
-            "ce_store": STORE,
-            "ce_actor": "customer",
-        }
-        encoded = [(name, value.encode()) for name, value in headers.items()]
+        headers = headers_of(type, message_id)
         for attempt in range(1, TRIES + 1):
             try:
                 # The key is the order's id: it keeps an order's messages on one partition, and so in order.
                 await self._producer.send_and_wait(
-                    CHECKOUTS, json.dumps(body).encode(), order.encode(), headers=encoded
+                    CHECKOUTS, json.dumps(body).encode(), order.encode(), headers=headers
                 )
                 return
             except KafkaError:
@@ -72,24 +100,10 @@ class Storefront:
 
 
 async def buy(shop: Storefront, sku: str, quantity: int, price: int, card: str) -> str:
-    """The new order's id. Amounts are in minor units: 1900 is 19.00 EUR."""
+    """The new order's id."""
     order = uuid7()
-    await shop.publish("checkout.opened", order, {"store": STORE, "currency": "EUR", "country": "DE"}, uuid7())
-    subtotal = quantity * price
-    tax = (subtotal * 7 + 50) // 100
-    body = {
-        "store": STORE,
-        "customer": {"id": "ada", "name": "Ada Lovelace", "email": "ada@customers.example"},
-        "items": [{"sku": sku, "quantity": quantity, "unit_price": price, "tax": tax, "tax_rate": "7"}],
-        "currency": "EUR",
-        "subtotal": subtotal,
-        "tax": tax,
-        "total": subtotal + tax,
-        "purchased": subtotal + tax,
-        "taxes": [{"rate": "7", "country": "DE", "amount": tax}],
-        "payment": {"payment_method": card},
-    }
-    await shop.publish("checkout.submitted", order, body, uuid7())
+    await shop.publish("checkout.opened", order, opened(), uuid7())
+    await shop.publish("checkout.submitted", order, submitted(sku, quantity, price, card), uuid7())
     return order
 
 
