@@ -34,12 +34,7 @@ async def abandoned(
     if as_json:
         console.show_json(found)
         return
-    if not found["checkouts"]:
-        console.say("No abandoned checkouts were found.")
-        return
-    console.show_table(COLUMNS, map(_cells, found["checkouts"]))
-    if found["next"]:
-        console.say(f"There are more: add --after {found['next']}")
+    console.show_page("abandoned checkouts", COLUMNS, found["checkouts"], _cells, found["next"])
 
 
 def _cells(checkout: dict[str, Any]) -> list[object]:
@@ -52,6 +47,6 @@ def _cells(checkout: dict[str, Any]) -> list[object]:
         checkout["status"],
         checkout["email"] or "",
         checkout["country"] or "",
-        ", ".join(f"{item['quantity']} × {item['sku']}" for item in checkout["items"]),
+        console.items_in_words(checkout["items"]),
         console.day_and_clock(checkout["opened_at"]),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -74,6 +74,27 @@ def fitting(columns: Sequence[str], least: Sequence[int], width: int) -> list[in
 def show_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A table of these fields; a long one is cut."""
     show_table(columns, [[str(row[column])[:LONGEST] for column in columns] for row in rows])
+
+
+def show_page(
+    what: str,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    cells: Callable[[Any], Sequence[object]],
+    more: str,
+) -> None:
+    """A page of a list, and how to get the next one. `what`: of what, in the plural; `more`: the page's `next`."""
+    if not rows:
+        say(f"No {what} were found.")
+        return
+    show_table(columns, map(cells, rows))
+    if more:
+        say(f"There are more {what}: add --after {more}")
+
+
+def items_in_words(items: Iterable[Mapping[str, Any]]) -> str:
+    """`1 × atlas, 2 × mug`."""
+    return ", ".join(f"{item['quantity']} × {item['sku']}" for item in items)
 
 
 def show_fields(row: Mapping[str, Any]) -> None:

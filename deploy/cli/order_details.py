@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.cli.console import day_and_clock, money
+from deploy.cli.console import day_and_clock, items_in_words, money
 
 Body = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ def details_of(order: Body) -> list[str]:
     """What the checkout page told besides the items."""
     found = [f"  {word:<9} {', '.join(said)}" for word, said in _submitted(order) if said]
     if opened := order.get("opened"):
-        items = ", ".join(f"{item['quantity']} × {item['sku']}" for item in opened["items"])
+        items = items_in_words(opened["items"])
         found.append(f"  opened    by {opened['email'] or 'an unknown customer'}{f': {items}' if items else ''}")
     if asked := order.get("asked"):
         why = f": {asked['text']}" if asked["text"] else ""

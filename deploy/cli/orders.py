@@ -47,12 +47,7 @@ async def orders(
     if as_json:
         console.show_json(found)
         return
-    if not found["orders"]:
-        console.say("No orders were found.")
-        return
-    console.show_table(COLUMNS, map(_cells, found["orders"]))
-    if found["next"]:
-        console.say(f"There are more orders: add --after {found['next']}")
+    console.show_page("orders", COLUMNS, found["orders"], _cells, found["next"])
 
 
 def _cells(order: dict[str, Any]) -> list[object]:
@@ -65,7 +60,7 @@ def _cells(order: dict[str, Any]) -> list[object]:
             *(console.NEWER, "", ""),
             console.day_and_clock(order["created_at"]),
         ]
-    items = ", ".join(f"{item['quantity']} × {item['sku']}" for item in order.get("items") or ())
+    items = console.items_in_words(order.get("items") or ())
     return [
         order["number"],
         order.get("status_word") or order["status"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 
@@ -50,11 +50,10 @@ class History:
                 continue  # repeats what the event next to it says
             if about == key or (who == "fault" and told):
                 told.append((f"{at:%m-%d %H:%M:%S.%f}", who, text))
-        if len(told) > most:
-            told = list(_gathered(told))
-        if len(told) > most:
-            told = list(_gathered(line for line in told if not line[2].startswith(ARRIVALS)))
-        lines = [f"{at} {who:<16} {text}" for at, who, text in told]
+        shown = told if len(told) <= most else list(_gathered(told))
+        if len(shown) > most:
+            shown = list(_gathered(line for line in told if not line[2].startswith(ARRIVALS)))
+        lines = [f"{at} {who:<16} {text}" for at, who, text in shown]
         return lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[-most // 2 :]]
 
 
@@ -63,16 +62,7 @@ def _gathered(told: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, 
     for fault, run in groupby(told, key=lambda line: line[1] == "fault"):
         lines = list(run)
         if fault and len(lines) > 1:
-            kinds = Counter[str]()
-            for _, _, text in lines:
-                kinds.update(_kinds(text))
+            kinds = Counter(text.split(" ", 1)[0] for _, _, text in lines)
             yield lines[0][0], "fault", ", ".join(f"{times} x {kind}" for kind, times in kinds.items())
         else:
             yield from lines
-
-
-def _kinds(text: str) -> Mapping[str, int]:
-    """Of one fault, or of a line of several."""
-    if " x " not in text:
-        return {text.split(" ", 1)[0]: 1}
-    return {kind: int(times) for times, _, kind in (part.partition(" x ") for part in text.split(", "))}

@@ -38,7 +38,10 @@ from shared.pay_links import PayLinks
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
-OPERATIONS = (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund)
+OPERATIONS = (
+    *(ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund),
+    *(VerifyCard, ReleaseVerification, FindVerification, ForgetCard),
+)
 EMITS: Mapping[Topic, Collection[type[Message]]] = {
     payments.EVENTS: [
         payments.PaymentActionRequired,
@@ -61,11 +64,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
     payments.CALLBACKS: [payments.PaymentReported],
     payments.STATUS: [payments.PaymentStatusRecord],
 }
-
-
 COMMANDS = (payments.RefundPayment, payments.RecordPayment, payments.SettlePayment, pay_page.RetryPayment)
-
-
 ORDER_EVENTS: Collection[type[Message]] = (
     checkout.OrderPaymentRequested,
     checkout.OrderPaymentClosing,
@@ -96,10 +95,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         refusal=payments.PaymentsRefused,
         kept=as_message,
         storage=storage,
-        gateways=dict.fromkeys(
-            (*OPERATIONS, VerifyCard, ReleaseVerification, FindVerification, ForgetCard),
-            GatewayByProvider(gateways),
-        ),
+        gateways=dict.fromkeys(OPERATIONS, GatewayByProvider(gateways)),
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
