@@ -41,8 +41,8 @@ _ENVELOPE: Json = {
     "description": "CloudEvents 1.0 in Kafka's binary mode, as record headers.",
     "required": ["ce_specversion", "ce_id", "ce_source", "ce_type"],
     "properties": {
-        "content-type": {"type": "string", "const": "application/json"},
-        "ce_specversion": {"type": "string", "const": "1.0"},
+        "content-type": {"type": "string", "const": "application/json", "description": "The body is JSON."},
+        "ce_specversion": {"type": "string", "const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
             "type": "string",
             "format": "uuid",
@@ -54,7 +54,11 @@ _ENVELOPE: Json = {
         },
         "ce_type": {"type": "string", "description": "The message's wire type."},
         "ce_subject": {"type": "string", "description": "What the message is about; equal to the record's key."},
-        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When it happened (RFC 3339). Missing: the time in `ce_id`.",
+        },
         "ce_dataschema": {"type": "string", "description": "`urn:orderbus:<type>:<version>`; version 1 if missing."},
         "ce_store": {"type": "string", "description": "The store's id."},
         "ce_sequence": {

@@ -34,6 +34,8 @@ class AbandonedQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class AbandonedPage:
+    """A page of checkouts that were opened and never submitted."""
+
     checkouts: list[Json]
     """One that only a newer build can read has `newer`, and what lists of orders have of it."""
     next: str | None

@@ -74,6 +74,8 @@ class SkusQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
+    """A page of orders."""
+
     orders: list[Json]
     """One that only a newer build can read has `newer`, and what the list can filter by."""
     next: str | None
@@ -82,9 +84,12 @@ class OrdersPage:
 
 @dataclass(frozen=True, slots=True)
 class SkusPage:
+    """A page of SKUs."""
+
     skus: list[Json]
     """One that only a newer build can read has `newer`, and its name."""
     next: str | None
+    """The `after` of the next page; null on the last one."""
 
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)

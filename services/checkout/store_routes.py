@@ -44,6 +44,8 @@ class HistoryQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class StoresPage:
+    """A page of stores."""
+
     stores: list[Json]
     """By id. One that only a newer build can read has `newer`, and its id."""
     next: str | None
@@ -52,6 +54,8 @@ class StoresPage:
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
+    """A page of a store's history."""
+
     changes: list[Json]
     """The latest first: when, by whom, why, and each setting before and after."""
     next: str | None

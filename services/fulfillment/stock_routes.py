@@ -46,6 +46,8 @@ class HistoryQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class StockPage:
+    """A page of a store's stock."""
+
     stock: list[Json]
     """By SKU."""
     next: str | None
@@ -54,6 +56,8 @@ class StockPage:
 
 @dataclass(frozen=True, slots=True)
 class MovementsPage:
+    """A page of a SKU's history."""
+
     movements: list[Json]
     """The latest first."""
     next: str | None

@@ -33,16 +33,24 @@ UPLOAD_REFUSED = (
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
+    """A file in the store's folder."""
+
     name: str
     """As products name it."""
     size: int
+    """Its size in bytes."""
     modified: datetime
+    """When it was uploaded."""
     etag: str
+    """It changes with the file's content."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFiles:
+    """A page of the store's files."""
+
     files: list[ListedFile]
+    """The page's files."""
     next: str | None
     """The `after` of the page behind this one."""
 

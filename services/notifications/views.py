@@ -45,6 +45,8 @@ class LostQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class LostPage:
+    """A page of emails and webhook deliveries that were lost."""
+
     lost: list[Json]
     """An order whose messages only a newer build can read is one entry, with `newer`."""
     next: str | None

@@ -75,12 +75,18 @@ class LedgerQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class PaymentsPage:
+    """Payments that match."""
+
     payments: list[Json]
+    """By order id."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerPage:
+    """A payment's entries in the ledger."""
+
     entries: list[Json]
+    """In the order in which they were made."""
 
 
 PAYMENT = Declaration("An order's payment: sums, attempts, refunds", refused=READ_REFUSED)

@@ -73,6 +73,8 @@ class OwedQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class OwedPage:
+    """A page of payments of which customers are owed something."""
+
     owed: list[Json]
     """One that only a newer build can read has `newer`, and the sum."""
     next: str | None

@@ -3,12 +3,13 @@ otherwise."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shared.contracts.values import CallableUrl, Count, Id, Line, Moment, Short, Text
 from shared.core import Command, Event, Refusal, Topic
+from shared.core.descriptions import Means
 
 COMMANDS = Topic(
     "notifications.commands.v1", owner="notifications", description="Webhook endpoints, replays, lost emails."
@@ -21,13 +22,20 @@ WebhookEvent = Literal[
     "order.received", "order.refunded", "order.refund_failed", "order.created", "order.updated", "order.completed"
 ]
 
+EndpointId = Annotated[Id, Means("The webhook endpoint's id within the store.")]
+EmailId = Annotated[Short, Means("The Message-ID.")]
+EmailTemplate = Annotated[Short, Means("The name of the email's template: `order_confirmation`, `shipment`, …")]
+Audience = Annotated[Literal["customer", "staff"], Means("Who receives the email.")]
+
 
 class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):
     """Send a store's events to a URL. Registering the same `endpoint` again replaces it. Key: `<store>`."""
 
-    endpoint: Id
+    endpoint: EndpointId
     url: CallableUrl
+    """Where events are sent by POST."""
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
+    """Which events are sent."""
     secret: Line = Field(repr=False, pattern=r"^whsec_[A-Za-z0-9+/=]{32,120}$")
     """Signing secret as in Standard Webhooks. The HTTP API generates it and shows it once."""
 
@@ -35,22 +43,23 @@ class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):
 class RemoveWebhook(Command, type="webhook.remove", topic=COMMANDS):
     """Stop sending to an endpoint and remove it. Key: `<store>`."""
 
-    endpoint: Id
+    endpoint: EndpointId
 
 
 class PauseWebhook(Command, type="webhook.pause", topic=COMMANDS):
     """Keep an endpoint's deliveries as paused instead of sending them. Key: `<store>`. Notifications also sends this to
     itself when an endpoint answers 410 Gone."""
 
-    endpoint: Id
+    endpoint: EndpointId
     reason: Line = ""
+    """Why, for staff."""
 
 
 class ResumeWebhook(Command, type="webhook.resume", topic=COMMANDS):
     """Start sending to a paused endpoint again. Key: `<store>`. Use `webhook.replay` or `webhook.replay_lost` for the
     deliveries that were paused."""
 
-    endpoint: Id
+    endpoint: EndpointId
 
 
 class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
@@ -58,7 +67,9 @@ class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
     `messages` narrow the selection."""
 
     endpoint: Id | None = None
+    """Only deliveries to this endpoint. Missing: to all of the store's."""
     messages: tuple[Line, ...] | None = Field(default=None, max_length=1000)
+    """Only these deliveries, by their `webhook-id`. Missing: all."""
 
 
 class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):
@@ -66,8 +77,11 @@ class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):
     `until` (default: now). `endpoint` narrows the selection. Key: `<store>`."""
 
     since: Moment
+    """The beginning of the period."""
     until: Moment | None = None
+    """Its end, which does not belong to it. Missing: now."""
     endpoint: Id | None = None
+    """Only deliveries to this endpoint. Missing: to all of the store's."""
 
 
 class ResendMails(Command, type="mail.resend", topic=COMMANDS):
@@ -75,6 +89,7 @@ class ResendMails(Command, type="mail.resend", topic=COMMANDS):
     unknown. `messages` (Message-IDs) narrows the selection."""
 
     messages: tuple[Line, ...] = Field(default=(), max_length=1000)
+    """Only these emails, by their Message-ID. Empty: all that were lost."""
 
 
 class ResendLostMails(Command, type="mail.resend_lost", topic=COMMANDS):
@@ -82,7 +97,9 @@ class ResendLostMails(Command, type="mail.resend_lost", topic=COMMANDS):
     `<store>`."""
 
     since: Moment
+    """The beginning of the period."""
     until: Moment | None = None
+    """Its end, which does not belong to it. Missing: now."""
 
 
 class SettleMail(Command, type="mail.settle", topic=COMMANDS):
@@ -91,6 +108,7 @@ class SettleMail(Command, type="mail.settle", topic=COMMANDS):
     message: Line
     """The Message-ID."""
     outcome: Literal["sent", "not_sent"]
+    """Whether the mail server accepted it."""
     reason: Line = Field(min_length=1)
     """How the outcome was established. Appears in the order's timeline."""
 
@@ -100,37 +118,41 @@ class EmailSent(Event, type="email.sent", topic=EVENTS):
 
     message: Short
     """The Message-ID."""
-    template: Short
-    audience: Literal["customer", "staff"]
+    template: EmailTemplate
+    audience: Audience
 
 
 class EmailFailed(Event, type="email.failed", topic=EVENTS):
     """An email was lost: rejected, not sent within the time limit, or of unknown outcome (code `unresolved`). Use
     `mail.resend` to send it again. `text` is for staff."""
 
-    message: Short
-    template: Short
-    audience: Literal["customer", "staff"]
+    message: EmailId
+    template: EmailTemplate
+    audience: Audience
     code: Short
+    """Why, machine-readable: the mail server's reply code, `unresolved`, …"""
     text: Text
+    """For staff: what the mail server said."""
 
 
 class EmailResent(Event, type="email.resent", topic=EVENTS):
     """Staff had a lost email sent again. `email.sent` or `email.failed` follows."""
 
-    message: Short
-    template: Short
-    audience: Literal["customer", "staff"]
+    message: EmailId
+    template: EmailTemplate
+    audience: Audience
 
 
 class EmailSettled(Event, type="email.settled", topic=EVENTS):
     """Staff recorded whether an email was sent."""
 
-    message: Short
-    template: Short
-    audience: Literal["customer", "staff"]
+    message: EmailId
+    template: EmailTemplate
+    audience: Audience
     outcome: Literal["sent", "not_sent"]
+    """As staff recorded it."""
     reason: Short
+    """How the outcome was established, as staff wrote it."""
 
 
 class WebhookDelivered(Event, type="webhook.delivered", topic=EVENTS):
@@ -138,25 +160,32 @@ class WebhookDelivered(Event, type="webhook.delivered", topic=EVENTS):
 
     message: Short
     """The `webhook-id`; the same for every attempt."""
-    endpoint: Id
+    endpoint: EndpointId
     event: Short
+    """Which event was sent: `order.created`, …"""
     attempts: Count
+    """How many attempts it took, the successful one included."""
 
 
 class WebhookExhausted(Event, type="webhook.exhausted", topic=EVENTS):
     """An endpoint did not accept an event within the time limit."""
 
     message: Short
-    endpoint: Id
+    """The `webhook-id`; the same for every attempt."""
+    endpoint: EndpointId
     event: Short
+    """Which event was sent: `order.created`, …"""
     attempts: Count
+    """How many attempts were made."""
     text: Text
+    """For staff: why the last attempt failed."""
 
 
 class WebhooksReplayed(Event, type="webhook.replayed", topic=EVENTS):
     """Staff had webhook deliveries sent again. `webhook.delivered` or `webhook.exhausted` follows for each."""
 
     messages: tuple[Short, ...]
+    """The `webhook-id` of each delivery."""
 
 
 class NotificationsRefused(Refusal, type="notifications.refused", topic=EVENTS):

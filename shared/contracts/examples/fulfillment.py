@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from shared.contracts import codes, connections, fulfillment
+from shared.contracts import codes, connections, delivery_status, fulfillment
 from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK, PAID
 from shared.core import Message
 
@@ -60,13 +60,13 @@ EXAMPLES: tuple[Message, ...] = (
         low_water=500,
         since=datetime(2026, 3, 3, 14, 5, tzinfo=UTC),
     ),
-    fulfillment.DeliveryStatusRecord(
+    delivery_status.DeliveryStatusRecord(
         store="northwind",
         stage="paid",
         revision=2,
         updated_at=PAID + timedelta(days=1),
         executions=(
-            fulfillment.ExecutionState(
+            delivery_status.ExecutionState(
                 execution="1",
                 about="1",
                 name="Field Atlas",
@@ -78,7 +78,7 @@ EXAMPLES: tuple[Message, ...] = (
                 carrier="Royal Mail",
                 tracking="RM123456785GB",
             ),
-            fulfillment.ExecutionState(
+            delivery_status.ExecutionState(
                 execution="1/2",
                 about="1",
                 name="Field Atlas",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN
@@ -72,9 +72,11 @@ class ProblemBody:
     """RFC 9457."""
 
     type: str
+    """`urn:orderbus:problem:` and the code."""
     title: str
     """For people to read."""
     status: int
+    """The HTTP status."""
     code: str
     """Machine-readable, stable."""
     problems: tuple[Problem, ...] = ()
@@ -152,6 +154,8 @@ class Schemas:
             each.gives: None for route in routes for each in route.declaration.responses if each.gives
         }
         taken = {route.declaration.body: None for route in routes if route.declaration.body}
+        for kind in (*given, *taken, ProblemBody):
+            _read_docstrings(kind)
         inputs: list[tuple[Any, Literal["serialization", "validation"], TypeAdapter[Any]]] = [
             *((kind, "serialization", TypeAdapter(kind)) for kind in [*given, ProblemBody]),
             *((kind, "validation", TypeAdapter(kind)) for kind in taken),
@@ -173,6 +177,16 @@ class Schemas:
             "properties": properties,
             "required": [name for name in whole.get("required", ()) if name not in from_path],
         }
+
+
+def _read_docstrings(kind: Any) -> None:
+    """Let the fields of a dataclass, and of all that it is made of, be described by their docstrings."""
+    if isinstance(kind, type) and is_dataclass(kind) and not hasattr(kind, "__pydantic_config__"):
+        kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
+        for part in get_type_hints(kind).values():
+            _read_docstrings(part)
+    for part in get_args(kind):
+        _read_docstrings(part)
 
 
 def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
