@@ -130,7 +130,7 @@ class EmailFailed(Event, type="email.failed", topic=EVENTS):
     template: EmailTemplate
     audience: Audience
     code: Short
-    """Why, machine-readable: the mail server's reply code, `unresolved`, …"""
+    """Why, machine-readable: `smtp_550` (what the mail server answered), `unresolved`, …"""
     text: Text
     """For staff: what the mail server said."""
 

@@ -45,13 +45,14 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ItemWaiting(item="1", code="shipment", text="Waiting for a parcel.", under_way=1),
     fulfillment.ItemFailed(
         item="2",
-        code="forbidden",
-        text="The course platform answered 403: check the credentials of the action.",
+        code="rejected",
+        text="courses.example answered 422. It rejects the customer or the product. Find the reason there, then retry "
+        "the order.",
         attempts=(FAILED_ATTEMPT,),
     ),
     fulfillment.ItemRetried(item="2"),
     fulfillment.ItemRevoked(item="2"),
-    fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform did not answer."),
+    fulfillment.ItemRevocationFailed(item="2", code="gave_up", text="courses.example did not answer."),
     fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
     codes.PoolLow(
         pool="gift-cards",
