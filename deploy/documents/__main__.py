@@ -16,7 +16,9 @@ from typing import Any
 
 from deploy.documents.asyncapi import document, file_name, json_schema
 from deploy.documents.catalogues import catalogues, unfinished
+from deploy.documents.decisions import page as decisions
 from deploy.documents.errors import page as errors
+from deploy.documents.http_pages import page as http_page
 from deploy.documents.lifecycle.page import page
 from deploy.documents.messages.pages import FOLDER as MESSAGES
 from deploy.documents.messages.pages import pages as messages
@@ -34,8 +36,11 @@ def documents() -> dict[str, str]:
     schemas = {f"{SCHEMAS}/{file_name(kind)}": _text(json_schema(kind)) for kind in published()}
     files = {name: f"services/{name}/README.md" for name in SERVICES}
     tables = {file: with_table((PROJECT / file).read_text(encoding="utf-8"), name) for name, file in files.items()}
-    apis = {f"docs/openapi/{name}.json": _text(openapi(name)) for name in PROCESSES}
+    described = {name: openapi(name) for name in PROCESSES}
+    apis = {f"docs/openapi/{name}.json": _text(api) for name, api in described.items()}
+    apis |= {f"docs/http/{name}.md": http_page(name, api) for name, api in described.items()}
     pages = {"docs/asyncapi.json": _text(document()), "docs/lifecycle.md": page(), "docs/errors.md": errors.page()}
+    pages["docs/adr/README.md"] = decisions(PROJECT)
     return schemas | pages | messages() | apis | tables | catalogues(PROJECT)
 
 

@@ -27,7 +27,9 @@ ABANDONED = f"placed_at is null and status in ('{S.EXPIRED}', '{S.CANCELLED}')"
 
 class AbandonedQuery(Query):
     store: Words = ""
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     limit: Number = Field(default=50, ge=1, le=MOST)
+    """At most so many entries."""
     after: queries.Cursor | None = None
     """The `next` of the previous page."""
 

@@ -59,15 +59,18 @@ class OrdersQuery(Query):
     status: Annotated[tuple[OrderStatus, ...], BeforeValidator(_split)] = ()
     """Separated by commas."""
     store: Words = ""
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     q: Words = ""
     """The beginning of a number (with or without `ORD-`), an email, a first or a last name."""
     limit: Number = Field(default=50, ge=1, le=MOST)
+    """At most so many entries."""
     after: queries.Cursor | None = None
     """The `next` of the previous page."""
 
 
 class SkusQuery(Query):
     limit: Number = Field(default=50, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The `next` of the previous page."""
 

@@ -32,12 +32,14 @@ MOST = 500
 
 class StoresQuery(Query):
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The id of the previous page's last store."""
 
 
 class HistoryQuery(Query):
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     before: UUID | None = None
     """The id of the previous page's last change."""
 

@@ -34,12 +34,14 @@ class StockQuery(Query):
     low: bool = False
     """Only SKUs of which fewer units are free than their products say are enough."""
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The SKU of the previous page's last row."""
 
 
 class HistoryQuery(Query):
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     before: UUID | None = None
     """The id of the previous page's last movement."""
 

@@ -59,6 +59,7 @@ class FilesPage(Query):
     after: Words = ""
     """The name of the last file of the page before."""
     limit: Annotated[Number, Field(ge=1, le=1000)] = 1000
+    """At most so many entries."""
 
 
 PUT = Declaration(

@@ -77,6 +77,7 @@ class Marks(Given):
 
 class FeedQuery(Query):
     limit: Number = Field(default=PAGE, ge=1, le=MOST)
+    """At most so many entries."""
     before: UUID | None = None
     """The `next` of the previous page."""
     unread: bool = False

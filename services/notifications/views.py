@@ -36,9 +36,13 @@ Attempts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 class LostQuery(Query):
     what: Literal["mails", "webhooks"] = "mails"
+    """`mails` or `webhooks`. Missing: both."""
     since: UtcMoment | None = None
+    """The beginning of the period."""
     until: UtcMoment | None = None
+    """Its end, which does not belong to it. Missing: now."""
     endpoint: Words | None = None
+    """Only what was lost of this webhook endpoint."""
     after: Words = ""
     """The `next` of the previous page."""
 

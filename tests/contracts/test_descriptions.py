@@ -36,8 +36,14 @@ def test_every_field_of_every_message_is_described() -> None:
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_every_field_of_every_http_body_is_described(service: str) -> None:
-    schemas = json.loads((PROJECT / f"docs/openapi/{service}.json").read_bytes())["components"]["schemas"]
-    assert [*undescribed(schemas)] == [], "write a docstring under each: what it is, and in which unit"
+    whole = json.loads((PROJECT / f"docs/openapi/{service}.json").read_bytes())
+    operations = [each for item in whole["paths"].values() for each in item.values()]
+    parameters = [each for operation in operations for each in operation.get("parameters", ())]
+    missing = [
+        *undescribed(whole["components"]["schemas"]),
+        *(it["name"] for it in parameters if not it["description"]),
+    ]
+    assert missing == [], "write a docstring under each: what it is, and in which unit"
 
 
 class Parcel(BaseModel):

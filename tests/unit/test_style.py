@@ -72,6 +72,7 @@ LEGITIMATE = {
     # Stripe's own words and values that stand on the wire.
     "deploy/sandboxes/stripe/": ("canceled", "authorized", "authorization", "fulfill", "cancelation"),
     "deploy/simulation/stripe_books.py": ("canceled",),
+    "docs/http/": ("authorized",),
     "docs/messages/": ("canceled", "authorized"),
     "docs/operations.md": ("canceled",),
     "services/payments/README.md": ("canceled",),

@@ -17,7 +17,7 @@ UNSAID: tuple[Any, ...] = (None, "", [], {}, False)
 def tables(schema: Json, schemas: Json) -> Iterator[str]:
     """Lines: a table of the fields, then one under a heading for each part, in the order of their mention. `schemas`
     by name."""
-    yield from _table(schema)
+    yield from fields(schema)
     shown: list[str] = []
     todo = [*_parts(schema)]
     while todo:
@@ -26,8 +26,13 @@ def tables(schema: Json, schemas: Json) -> Iterator[str]:
         if name not in shown and not _is_simple(part):
             shown.append(name)
             todo += _parts(part)
-            yield from ("", f"### {name}", "", linked(part.get("description", "")), "")
-            yield from _table(part)
+            yield from shape_lines(name, part)
+
+
+def shape_lines(name: str, schema: Json) -> Iterator[str]:
+    """The lines of a part, with its heading."""
+    yield from ("", f"### {name}", "", linked(schema.get("description", "")), "")
+    yield from fields(schema)
 
 
 def linked(text: str) -> str:
@@ -35,7 +40,8 @@ def linked(text: str) -> str:
     return DOCUMENT.sub(r"[docs/\1](../\1)", " ".join(text.split()))
 
 
-def _table(schema: Json) -> Iterator[str]:
+def fields(schema: Json) -> Iterator[str]:
+    """The lines of a table."""
     properties = schema.get("properties", {})
     if not properties:
         yield "It has no fields." if "enum" not in schema else f"One of {_choice(schema['enum'])}."

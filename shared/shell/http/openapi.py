@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
@@ -13,8 +14,9 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shared.api_clients import STORE
-from shared.contracts.envelope import KEY_PATTERN
-from shared.core import Problem
+from shared.contracts.envelope import KEY_PATTERN, encode
+from shared.contracts.examples import EXAMPLES
+from shared.core import Message, Problem
 from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
 from shared.shell.http.problems import json_response
@@ -55,6 +57,20 @@ VARIABLES: Mapping[str, Json] = {
 PAGE, FORM = "text/html", "application/x-www-form-urlencoded"
 BINARY: Json = {"type": "string", "format": "binary"}
 ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
+PROBLEMS: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "The body, the query or a header is wrong: `problems` says what.",
+    HTTPStatus.UNAUTHORIZED: "The token is missing or unknown.",
+    HTTPStatus.FORBIDDEN: "The token lacks the permission, or the store is not one of its stores.",
+    HTTPStatus.NOT_FOUND: "What the path names does not exist.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
+    HTTPStatus.CONFLICT: "It was refused and changed nothing: `code` and `problems` say why.",
+    HTTPStatus.GONE: "It existed, and does not any more.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The `Idempotency-Key` was used for another request.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type, or another encoding.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: repeat it after `Retry-After`.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now: repeat it after `Retry-After`, under the same key.",
+}
 OF_CALLERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 OF_BODIES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 SCOPES: Mapping[str, str] = {
@@ -284,6 +300,10 @@ def _body(declaration: Declaration, schemas: Schemas) -> Json:
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
     content: Json = {"application/json": {"schema": schema}}
+    if issubclass(declaration.body, Message) and (example := EXAMPLES.get(declaration.body)):
+        body = json.loads(encode(example))
+        given = {name: value for name, value in body.items() if name not in declaration.from_path}
+        content["application/json"]["example"] = given
     if declaration.file_media:
         content[declaration.file_media] = {"schema": BINARY}
     return {"required": bool(needed.get("required")), "content": content}
@@ -324,7 +344,7 @@ def _problem_name(status: HTTPStatus) -> str:
 def _problem(status: HTTPStatus) -> Json:
     waits = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     described: Json = {
-        "description": status.phrase,
+        "description": PROBLEMS.get(status, status.phrase),
         "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="ProblemBody")}}},
     }
     if waits:
