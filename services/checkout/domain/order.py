@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.card_check import NONE, CardCheck
@@ -33,6 +32,7 @@ from shared.contracts.values import (
 )
 from shared.core import Core, Refused, TimerMessage
 from shared.core.fast_dataclasses import replace
+from shared.core.fast_enums import StrEnum
 
 T = TypeVar("T")
 

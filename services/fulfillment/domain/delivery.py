@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
 from shared.contracts.fulfillment import Action
 from shared.contracts.values import Customer, Instructions
 from shared.core import Attempt, Core, Refused
 from shared.core.fast_dataclasses import replace
+from shared.core.fast_enums import StrEnum
 
 MAX_ATTEMPTS = 20
 """The latest attempts of an item that are kept."""

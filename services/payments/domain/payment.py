@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from services.payments.domain.capabilities import Capabilities, capabilities
 from services.payments.domain.operations import ChargeCard, Fee, RefundResult
@@ -19,6 +18,7 @@ from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
 from shared.core.fast_dataclasses import replace
+from shared.core.fast_enums import StrEnum
 
 
 class AttemptStatus(StrEnum):
