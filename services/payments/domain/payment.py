@@ -17,7 +17,7 @@ from services.payments.domain.verification import Verification, VerificationStat
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
-from shared.core.fast_dataclasses import replace
+from shared.core.fast_dataclasses import fast, replace
 from shared.core.fast_enums import StrEnum
 
 
@@ -178,6 +178,7 @@ class Refund:
         return self.status is RefundStatus.UNRESOLVED or (failed and not self.reference)
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Payment:
     """All charges and refunds of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""
