@@ -37,6 +37,7 @@ OPEN = frozenset(
 """The provider may still take the money."""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class ChargeAttempt:
     """One attempt to charge. Amounts in minor units of the payment's currency."""
@@ -118,6 +119,7 @@ class RefundStatus(StrEnum):
     UNRESOLVED = "unresolved"
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Share:
     """An item's part of an amount."""
