@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 
-STATUS_RECORDS = ("order.status ", "payment.status ", "delivery.status ")
+STATUS_RECORDS = ("order.status ", "payment.status ", "delivery.status ", "message.status ")
 ARRIVALS = ("email.sent ", "webhook.delivered ")
 
 
