@@ -44,7 +44,7 @@ def _wrong(log: NotificationLog, told: Mapping[str, Any] | None) -> Iterator[str
         yield from (f"{name} of its emails differs between the row and the status topic" for name in names)
     else:
         known, are = _by_id(told), _by_id(now)
-        yield from (f"the last record does not say what became of {id}" for id in lost if known.get(id) != are[id])
+        yield from (f"the last record does not say how {id} is" for id in lost if known.get(id) != are[id])
 
 
 def _by_id(record: Mapping[str, Any]) -> Mapping[str, tuple[str, bool]]:
