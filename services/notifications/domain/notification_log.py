@@ -122,6 +122,8 @@ class NotificationLog:
     facts: tuple[Fact, ...] = ()
     emails: tuple[Email, ...] = ()
     deliveries: tuple[WebhookDelivery, ...] = ()
+    amount_paid: int | None = None
+    """Once it is paid, in minor units: 0 if it was given or free. An older build did not keep it."""
 
     def fact(self, name: str) -> Fact | None:
         return next((fact for fact in self.facts if fact.name == name), None)

@@ -77,6 +77,8 @@ def _line(item: OrderItem) -> Line:
 def paid(log: NotificationLog, event: OrderPaid, context: Context) -> Decision[NotificationLog]:
     change, number, words, staff = NotificationChange(log, context), log.number, for_customer(log), for_staff(log)
     change.set(paid=True)
+    if log.fact("paid") is None:
+        change.set(amount_paid=event.amount)
     if change.add_fact("paid"):
         paid = event.amount
         change.send_emails(email_draft.order_confirmation(log, paid), email_draft.new_order(log, paid))
