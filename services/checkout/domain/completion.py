@@ -21,7 +21,7 @@ from services.checkout.domain.order_records import Completion
 from services.checkout.domain.payment_status import after_refunds
 from services.checkout.domain.reminders import cancel_reminders
 from services.checkout.domain.status import CLOSED
-from services.checkout.domain.timeline import money
+from services.checkout.domain.timeline import LONGEST_TEXT, money
 from shared.contracts.checkout import CompleteOrder, OrderCompleted, OrderPaid
 from shared.contracts.delivery_work import StartDelivery
 from shared.contracts.fulfillment import RetryDelivery
@@ -230,5 +230,7 @@ def _restore(change: OrderChange) -> None:
     text = (
         f"{money(order.refunded, order.currency)} went back to the customer{ways}. It is no longer counted as refunded."
     )
+    if ended := [line.title for line in order.lines if line.has_ended and not line.item.is_delivery_charge]:
+        text = f"{text} Not delivered again: {', '.join(ended)}."[:LONGEST_TEXT]
     change.set(message=text)
     change.note("order.restored", text, refunds=[refund.id for refund in kept])
