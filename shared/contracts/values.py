@@ -171,7 +171,8 @@ class Discount(Given):
     code: Line
     amount: Amount
     percent: Rate | None = None
-    """By which `amount` was computed, as a decimal string; missing: a fixed amount."""
+    """By which `amount` was computed, as a decimal string; missing: a fixed amount. `amount` must be that per cent of
+    the total, or of what the lines with a `discount` of their own cost: half a minor unit is rounded up."""
 
 
 class BillingField(Given):

@@ -63,8 +63,8 @@ class NotificationChange(Change[NotificationLog]):
 
     def post_delivery(self, delivery: WebhookDelivery) -> None:
         log = self.state
-        at = next(fact.at for fact in log.facts if fact.name == delivery.fact)
-        body = payload(log, delivery.event, at)
+        fact = next(fact for fact in log.facts if fact.name == delivery.fact)
+        body = payload(log, delivery.event, fact)
         self.request(PostWebhook(delivery.id, log.store.id, delivery.endpoint, delivery.event, body))
 
     def update_email(self, email: Email, **fields: Any) -> Email:

@@ -138,6 +138,8 @@ class NotificationLog:
     """Of its record on the status topic."""
     updated_at: datetime | None = None
     """When its record was told last."""
+    amount_paid: int | None = None
+    """Once it is paid, in minor units: 0 if it was given or free. An older build did not keep it."""
 
     def fact(self, name: str) -> Fact | None:
         return next((fact for fact in self.facts if fact.name == name), None)

@@ -66,6 +66,7 @@ def test_the_payload_is_as_documented() -> None:
             "order_number": "ORD-ABCDEFGH12",
             "customer_email": "ada@example.com",
             "total": "27.00",
+            "paid": "27.00",
             "currency": "EUR",
             "items": [{"product_name": "Field Atlas", "quantity": 2, "price": "15.00"}],
         },
