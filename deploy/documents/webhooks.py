@@ -39,6 +39,7 @@ EXAMPLE: Json = {
         "order_number": NUMBER,
         "customer_email": "ada@example.com",
         "total": "53.80",
+        "paid": "53.80",
         "currency": "GBP",
         "items": [
             {

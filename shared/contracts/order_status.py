@@ -171,7 +171,7 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     terms_accepted_at: AwareDatetime | None = None
     """When the customer accepted the terms."""
     deadline: AwareDatetime | None = None
-    """When the time to pay ends, while it waits for its payment."""
+    """When the time to pay ends, while it waits for its payment, or has failed without it."""
     notes: Count = 0
     """How many notes staff have added."""
     messages: Count = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from shared.contracts.addresses import callable_url
 from shared.contracts.text import email_address, lines, one_line
 from shared.core.descriptions import Means, Unit, describe
+from shared.core.fast_enums import StrEnum
 from shared.core.money import MAX_AMOUNT, exponent
 
 
@@ -215,7 +215,8 @@ class Discount(Given):
     amount: Amount
     """How much it takes off."""
     percent: Rate | None = None
-    """The per cent by which `amount` was computed, as a decimal string. Missing: a fixed amount."""
+    """The per cent by which `amount` was computed, as a decimal string. Missing: a fixed amount. `amount` must be that
+    per cent of the total, or of what the lines with a `discount` of their own cost: half a minor unit is rounded up."""
 
 
 class BillingField(Given):

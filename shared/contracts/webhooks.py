@@ -41,7 +41,9 @@ class WebhookOrder(Value):
     customer_email: Email
     """The buyer's address."""
     total: str
-    """What is charged for the whole order, as a decimal string in major units: `53.80`."""
+    """What the whole order costs, as a decimal string in major units: `53.80`."""
+    paid: str | None = None
+    """What was paid until then, in the same form. Missing where an older build did not keep it."""
     currency: Currency
     items: tuple[WebhookItem, ...]
     """Its products."""
