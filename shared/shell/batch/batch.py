@@ -31,6 +31,7 @@ from shared.shell.inbound.message import (
     Repeated,
     Undecodable,
     UnknownCommand,
+    WrongEnvelope,
     named_store,
 )
 from shared.shell.inbound.parked_rows import bare_row, parked_row
@@ -127,7 +128,7 @@ class Batch:
     # 2. Load
 
     def _work_of(self, inbound: Inbound) -> _Work:
-        if isinstance(inbound.message, Undecodable | UnknownCommand):
+        if isinstance(inbound.message, Undecodable | UnknownCommand | WrongEnvelope):
             return _Work(inbound, None, None)
         core, handling = self.registry.handler(_kind_of(inbound.message))
         return _Work(inbound, handling, Ref(core.kind, inbound.key))
@@ -160,8 +161,8 @@ class Batch:
         if isinstance(inbound.message, Undecodable):
             self._park(inbound, NEWER if inbound.message.newer else "failed", inbound.message.error)
             return
-        if isinstance(inbound.message, UnknownCommand):
-            self._refuse_unknown(inbound, inbound.message)
+        if isinstance(inbound.message, UnknownCommand | WrongEnvelope):
+            self._refuse_uncounted(inbound, inbound.message)
             return
         if isinstance(inbound.message, Repeated) and not issubclass(inbound.message.kind, Command):
             self._park(inbound, "failed", Repeated.TEXT)
@@ -260,11 +261,15 @@ class Batch:
         self.result.decided.append((inbound, "refused"))
         self._reply(inbound, refused)
 
-    def _refuse_unknown(self, inbound: Inbound, command: UnknownCommand) -> None:
+    def _refuse_uncounted(self, inbound: Inbound, command: UnknownCommand | WrongEnvelope) -> None:
         """No core, and so no row, counts this refusal."""
         name = printable(command.type, 80)
-        text = f"{self.registry.name} knows no command {name}, version {command.version}."
-        event = self._refusal(inbound, name, Refused("unknown_command", text))
+        if isinstance(command, WrongEnvelope):
+            refused = Refused("malformed", "The message is invalid.", command.problems)
+        else:
+            text = f"{self.registry.name} knows no command {name}, version {command.version}."
+            refused = Refused("unknown_command", text)
+        event = self._refusal(inbound, name, refused)
         self.now += timedelta(microseconds=1)
         cause = self._cause(inbound, mixed(inbound.identity, self.registry.salt), inbound.meta.store)
         self._effects.add_uncounted(cause, event)
@@ -274,7 +279,7 @@ class Batch:
     def _refusal(self, inbound: Inbound, command: str, refused: Refused) -> Refusal:
         return self.registry.service.refusal(
             command=command,
-            command_id=str(inbound.id),
+            command_id=inbound.said_id,
             code=refused.code,
             text=refused.text,
             problems=tuple(refused.problems),
@@ -284,7 +289,7 @@ class Batch:
         """The sender of a command is the actor of what it does. What follows from that is the system's doing, except
         that staff and API clients stay the actor throughout."""
         meta = inbound.meta
-        follows = not isinstance(inbound.message, Command | Malformed | UnknownCommand | Report)
+        follows = not isinstance(inbound.message, (*_COMMANDS, Report))
         actor = "system" if follows and not meta.stays_actor() else meta.actor
         span = span_of(inbound.id, self.registry.salt)
         trace = child_of(context_of(meta.traceparent, inbound.key), span)
@@ -338,6 +343,7 @@ class Batch:
         result.published = len(writes.outbox)
 
 
+_COMMANDS = (Command, Malformed, UnknownCommand, WrongEnvelope)
 _BEHIND = {
     "behind": "an earlier message of this key is parked",
     NEWER: "an earlier message of this key waits for a newer build",

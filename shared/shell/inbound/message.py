@@ -94,6 +94,14 @@ class UnknownCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongEnvelope:
+    """A command whose key or headers are invalid, as far as they can be read: it is refused with all problems."""
+
+    type: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Undecodable:
     """A record that cannot be read; it is parked with this error."""
 
@@ -109,7 +117,7 @@ def type_of(message: object) -> str:
     """Wire type of what is published, class name of what is not."""
     if isinstance(message, Malformed | Repeated):
         return message.kind.type
-    if isinstance(message, Undecodable | UnknownCommand):
+    if isinstance(message, Undecodable | UnknownCommand | WrongEnvelope):
         return message.type
     return message.type if isinstance(message, Message) else type(message).__qualname__
 
@@ -154,6 +162,13 @@ class Inbound:
     occurred: datetime | None = None
     """The latest time at which it can have happened; None where that is unknown. If this is not the first time that it
     is decided, the outside may have been called for it at any time since then."""
+    named: str = ""
+    """What its sender calls it, where that is no id."""
+
+    @property
+    def said_id(self) -> str:
+        """What its sender knows it by."""
+        return self.named or str(self.id)
 
     @property
     def identity(self) -> UUID:
