@@ -139,6 +139,8 @@ class Shop:
         )
         if self.requests.open:
             publish(self.requests.settings(grace, self._currency), STORE)
+        while unrest(self.world):  # what it sells can be defined once it is there
+            await asyncio.sleep(0.05)
         for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
