@@ -329,6 +329,7 @@ def test_messages_that_kafka_may_have_taken(
     services: FakeServices, orderbus: Orderbus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(publish, "Storefront", Silent)
+    monkeypatch.setattr(publish, "Reader", Silent)
     opened = {"type": "checkout.opened", "order": "o-1", "data": {"store": "northwind", "currency": "EUR"}}
     (tmp_path / "file").write_text(json.dumps(opened))
     said = orderbus("publish", str(tmp_path / "file"))
