@@ -1,4 +1,4 @@
-"""What becomes of what `orderbus publish` sent: refusals, and with `--follow` each new status of the orders."""
+"""The outcome of what `orderbus publish` sent: refusals, and with `--follow` each new status of the orders."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 
-from shared.core import Command, Context, Decision, Handling, Message, Ref, Refusal, Refused, Report, mixed
+from shared.core import Command, Context, Decision, Handling, Message, Problem, Ref, Refusal, Refused, Report, mixed
 from shared.shell.batch.claims import claim
 from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
@@ -41,6 +42,8 @@ from shared.shell.ports.store import BatchRefused, Conflict, StoreUnavailable, T
 from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.service.registry import HandlerRegistry
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(slots=True)
 class _Work:
@@ -56,6 +59,8 @@ class _Work:
     def name_rows(self, state: Any) -> None:
         """Ask the handler for the other rows, now that the state is known."""
         message, key, handling = self.inbound.message, self.inbound.key, self.handling
+        if isinstance(message, Malformed) and message.readable:
+            message = message.readable.message
         if handling is None or isinstance(message, Malformed | Repeated):
             return
         if handling.locks:
@@ -185,7 +190,8 @@ class Batch:
         self.now += timedelta(microseconds=1)  # so that what follows sorts in the order of the messages
         seed = mixed(inbound.identity, self.registry.salt)
         if isinstance(message, Malformed):
-            self._refuse(item, seed, Refused("malformed", "The message is invalid.", message.problems))
+            problems = (*message.problems, *self._also_wrong(item, message, seed))
+            self._refuse(item, seed, Refused("malformed", "The message is invalid.", problems))
             return
         if isinstance(message, Repeated):
             self._refuse(item, seed, Refused("repeated_id", Repeated.TEXT))
@@ -195,7 +201,20 @@ class Batch:
             self.result.refused += 1
             self.result.decided.append((inbound, "refused"))
             return
-        context = Context(
+        context = self._context(item, seed)
+        assert item.handling is not None
+        answer = item.handling.function(row.current(), message, context)
+        if isinstance(answer, Refused):
+            if not isinstance(message, Command):
+                raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
+            self._check_first_answer(item, seed, answer)
+            self._refuse(item, seed, answer)
+        else:
+            self._accept(item, seed, answer)
+
+    def _context(self, item: _Work, seed: UUID) -> Context:
+        inbound, row = item.inbound, self._own_row(item)
+        return Context(
             self.now,
             inbound.key,
             seed,
@@ -208,15 +227,20 @@ class Batch:
             candidate=inbound.candidate,
             epoch=self._effects.own_log.epoch,
         )
-        assert item.handling is not None
-        answer = item.handling.function(row.current(), message, context)
-        if isinstance(answer, Refused):
-            if not isinstance(message, Command):
-                raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
-            self._check_first_answer(item, seed, answer)
-            self._refuse(item, seed, answer)
-        else:
-            self._accept(item, seed, answer)
+
+    def _also_wrong(self, item: _Work, message: Malformed, seed: UUID) -> list[Problem]:
+        """What its core finds in the part that can be read."""
+        readable, handling = message.readable, item.handling
+        if readable is None or handling is None or handling.also_wrong is None:
+            return []
+        try:
+            context, state = self._context(item, seed), self._own_row(item).current()
+            return handling.also_wrong(state, readable.message, readable.unread, context)
+        except WrittenByNewer:
+            raise
+        except Exception as bug:  # it is refused anyway
+            log.exception("readable part cannot be checked", message=str(item.inbound.id), error=type(bug).__name__)
+            return []
 
     def _accept(self, item: _Work, seed: UUID, decision: Decision[Any]) -> None:
         inbound, row = item.inbound, self._own_row(item)

@@ -14,6 +14,7 @@ from zlib import crc32
 import orjson
 
 from shared.contracts.envelope import BadBody
+from shared.contracts.readable import Readable
 from shared.core import Attempt, Message, Operation, Problem, derived_id, hashed_id, mixed
 from shared.core.fast_dataclasses import fast
 from shared.core.ids import salt_of
@@ -67,10 +68,12 @@ class Malformed:
 
     kind: type[Message]
     problems: tuple[Problem, ...]
+    readable: Readable | None = None
+    """What can be read of it; only where its core checks that."""
 
     @staticmethod
-    def of(wrong: BadBody) -> Malformed:
-        return Malformed(wrong.kind, wrong.problems)
+    def of(wrong: BadBody, readable: Readable | None = None) -> Malformed:
+        return Malformed(wrong.kind, wrong.problems, readable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shared.contracts.envelope import (
     read_key,
 )
 from shared.contracts.problems import MAX_PROBLEMS
+from shared.contracts.readable import readable_part
 from shared.core import MESSAGES, Command, Message, Problem
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
@@ -111,7 +112,8 @@ def _decoded(registry: HandlerRegistry, kind: type[Message], record: BusRecord, 
         message = decode(kind, record.value)
     except BadBody as wrong:
         if issubclass(kind, Command):
-            return Malformed.of(wrong)
+            checks = registry.handler(kind)[1].also_wrong is not None
+            return Malformed.of(wrong, readable_part(kind, record.value) if checks else None)
         return Undecodable(kind.type, str(wrong), newer=envelope.source == kind.topic.owner)
     if isinstance(message, Command) and envelope.store and named_store(message) not in ("", envelope.store):
         text = "The body names another store than the header ce_store."
