@@ -122,6 +122,7 @@ SERVICES = (
     Command("run", "run:run", "Run one worker of one service."),
     Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
     Command("env", "env:env", 'Print what a shell needs: eval "$(orderbus env)".'),
+    Command("completion", "completion:completion", "Print what completes commands in bash, zsh or fish."),
     Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),
     Command("check", "check:check", "Check every invariant against databases and topics."),
     Command("restore", "restore:restore", "Bring a restored database up to date with the topics."),

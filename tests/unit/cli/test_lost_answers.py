@@ -68,7 +68,7 @@ READING = {
     *("top", "doctor", "env", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
-    *("abandoned", "env"),
+    *("abandoned", "completion"),
     *("stores list", "stores show", "stores history"),
 }
 
