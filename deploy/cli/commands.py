@@ -109,6 +109,13 @@ STORES = (
     Command("history", "stores:history", "Show how a store's settings changed, and by whom."),
 )
 
+WEBHOOKS = (
+    Command("list", "webhooks:listing", "List a store's webhook endpoints, and why one is paused."),
+    Command("add", "webhooks:add", "Register a webhook endpoint, and show its secret once."),
+    Command("remove", "webhooks:remove", "Remove a webhook endpoint. What waits for it is not sent."),
+    Command("pause", "webhooks:pause", "Pause a webhook endpoint. Deliveries meanwhile are kept."),
+)
+
 EMBEDDED = (
     Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
     Command("shop", "shop:shop", "Set up the sample shop: stores, products, stock."),
@@ -155,6 +162,7 @@ LOST = (
     Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),
     Command("resend", "lost:resend", "Send lost emails again."),
     Command("replay", "lost:replay", "Send lost webhook deliveries again."),
+    Group("webhooks", "Where a store's events are sent.", WEBHOOKS),
     Command("resume-webhook", "waiting:resume_webhook", "Resume deliveries to a paused webhook endpoint."),
     Command("feed", "attention:feed", "Show what a store's staff feed says, the unread entries."),
 )

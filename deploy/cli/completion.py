@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import typer
+import typer.completion
+
 from deploy.cli.main import COMPLETES, NAME
 
 Shell = Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]
@@ -17,5 +18,5 @@ def completion(shell: Shell) -> None:
     bash: eval "$(orderbus completion bash)" in ~/.bashrc. zsh: the same with zsh in ~/.zshrc, after compinit.
     fish: orderbus completion fish > ~/.config/fish/completions/orderbus.fish
     """
-    typer_shells: Any = import_module("typer.completion")
+    typer_shells: Any = typer.completion
     print(typer_shells.get_completion_script(prog_name=NAME, complete_var=COMPLETES, shell=shell))

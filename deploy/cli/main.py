@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
+from typing import Any
+
+import typer.completion
 
 from deploy.cli.commands import COMMANDS
 from deploy.cli.group import group_of
@@ -16,7 +18,8 @@ NAME, COMPLETES = "orderbus", "_ORDERBUS_COMPLETE"
 
 def main() -> None:
     if COMPLETES in os.environ:  # a shell asks what fits
-        import_module("typer.completion").get_completion_inspect_parameters()  # makes Typer know the shells
+        shells: Any = typer.completion
+        shells.get_completion_inspect_parameters()  # makes Typer know them
     try:
         program.main()
     except ReportedError as error:
