@@ -25,7 +25,7 @@ PERMISSIONS = (
         "pool.configure",
     ),
     *("ledger.read", "mail.resend", "mail.resend_lost", "mail.settle", "monitor.read", "notification.read"),
-    *("order.accept", "order.decline"),
+    *("order.accept", "order.reopen", "order.decline"),
     *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),
     *("parked.read", "parked.retry", "parked.skip", "payment.read", "payment.record", "payment.refund"),
     *("payment.settle", "product.configure", "product.read", "secret.read", "secret.set"),

@@ -147,6 +147,7 @@ ORDERS = (
     ),
     Command("refund", "refund:refund", "Refund an order: in full, an amount, or single items."),
     Command("accept", "order_changes:accept", "Accept an order that waits for approval; charge it."),
+    Command("reopen", "order_changes:reopen", "Reopen an order whose payment has failed."),
     Command("decline", "order_changes:decline", "Decline an order that waits; nothing is charged."),
     Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),

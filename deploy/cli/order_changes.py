@@ -54,6 +54,22 @@ async def accept(
 
 
 @on_event_loop
+async def reopen(
+    number: Number,
+    tries: Annotated[
+        int, typer.Option("--tries", metavar="N", help="How often the customer may try to pay: 1 to 50.")
+    ] = 3,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the order's timeline.")] = "",
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reopen an order whose payment has failed."""
+    command = OrderCommand("checkout", "reopen", number, "the order was reopened", idempotency_key)
+    await submit(command, {"tries": tries, "note": note}, data, as_json)
+
+
+@on_event_loop
 async def decline(
     number: Number,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")] = "",

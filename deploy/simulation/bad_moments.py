@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.fulfillment import RetryDelivery, ShipOrder
 from shared.contracts.notifications import ReplayWebhooks
-from shared.contracts.order_work import AnswerOrder, NoteOrder
+from shared.contracts.order_work import AnswerOrder, NoteOrder, ReopenOrder
 from shared.contracts.payments import RefundPayment
 from shared.contracts.values import PaidElsewhere
 from shared.core import Command
@@ -31,6 +31,12 @@ COMMANDS: Mapping[bytes, tuple[tuple[str, Command], ...]] = {
         ("checkout", AnswerOrder(wants="cancel", granted=True)),
         ("checkout", AnswerOrder(wants="refund", granted=True)),
         ("checkout", AnswerOrder(wants="cancel", granted=False, text="It is on its way.")),
+    ),
+    b"order.failed": (
+        ("checkout", ReopenOrder(tries=1)),
+        ("checkout", ReopenOrder(tries=2, note="By telephone.")),
+        ("checkout", CancelOrder()),
+        ("checkout", CompleteOrder(given=True)),
     ),
     b"order.completed": (("checkout", NoteOrder(text="All went well.")),),
 }

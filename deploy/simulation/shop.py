@@ -251,7 +251,7 @@ class Shop:
         tries = 4
         while tries:
             status = await self._changed(key)
-            if status is None or status["status"] not in UNPAID:
+            if status is None or not (status["status"] in UNPAID or status.get("deadline")):
                 return
             url = status.get("pay_url") or ""
             if not url or status["status"] not in ("pending_payment", "received"):

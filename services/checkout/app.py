@@ -52,6 +52,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         order_work.NoteOrder,
         order_work.MessageOrder,
         order_work.AnswerOrder,
+        order_work.ReopenOrder,
         approval.AcceptOrder,
         approval.DeclineOrder,
     ),

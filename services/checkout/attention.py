@@ -29,7 +29,7 @@ _SINCE = f"""
 """
 _TROUBLED = f"""
     select number, coalesce(({_SINCE}), changed_at) as since, status, {_TROUBLES} #>> array[]::text[] as trouble
-    from orders where status = '{S.FAILED}' or (status = '{S.PROCESSING}' and (
+    from orders where (status = '{S.FAILED}' and deadline is null) or (status = '{S.PROCESSING}' and (
         jsonb_path_exists(data, '{_FAILED}') or jsonb_path_exists(data, '{_FAILED_EXTRA}')
         or changed_at < clock_timestamp() - interval '{UNATTENDED}'))
 """
@@ -61,6 +61,22 @@ async def refused_returns(connection: AsyncConnection) -> list[Attention]:
 def _refused_return(row: Any) -> Attention:
     reason = f"The customer expects a refund that was refused: {row.why} Refund it, or record how it was refunded"
     return Attention("refused refund", row.number, row.since, reason, f"orderbus refund {row.number}")
+
+
+_NOT_PAYABLE = f"""
+    select number, changed_at as since, data ->> 'message' as why from orders
+    where status = '{S.FAILED}' and deadline is not null
+"""
+
+
+async def orders_not_payable(connection: AsyncConnection) -> list[Attention]:
+    """No try was left, or the provider does not take the amount: they end with their time to pay, unless staff act."""
+    return await oldest(connection, _NOT_PAYABLE, _not_payable)
+
+
+def _not_payable(row: Any) -> Attention:
+    reason, command = f"It cannot be paid any more: {row.why or ''}", f"orderbus reopen {row.number}"
+    return Attention("failed payment", row.number, row.since, reason, command)
 
 
 _TO_COMPLETE = f"""
@@ -115,6 +131,7 @@ def _to_decide(row: Any) -> Attention:
 ATTENTION = {
     "what customers ask": what_customers_ask,
     "unfinished orders": troubled_orders,
+    "orders that cannot be paid any more": orders_not_payable,
     "refused refunds of returns": refused_returns,
     "orders to complete": orders_to_complete,
     "orders to decide": orders_to_decide,

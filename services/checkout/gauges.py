@@ -31,12 +31,13 @@ GAUGES = (
     TableGauge(
         "orders_failed",
         "Paid orders whose delivery failed: they need attention.",
-        f"select count(*) from orders where status = '{S.FAILED}'",
+        f"select count(*) from orders where status = '{S.FAILED}' and deadline is null",
     ),
     TableGauge(
         "orders_payment_overdue",
         "Orders not expired although their time to pay ended more than 5 minutes ago, and no outcome is unknown.",
-        f"select count(*) from orders where status = '{S.PENDING_PAYMENT}' and deadline < now() - interval '5 minutes' "
+        f"select count(*) from orders where status in ('{S.PENDING_PAYMENT}', '{S.FAILED}') "
+        "and deadline < now() - interval '5 minutes' "
         "and data->>'charge' is distinct from 'unresolved'",
     ),
 )

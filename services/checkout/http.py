@@ -21,7 +21,7 @@ from services.checkout.domain.status_record import status_record
 from services.checkout.store_routes import add_store_routes
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.checkout import CancelOrder, CompleteOrder
-from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder
+from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, ReopenOrder
 from shared.contracts.store_settings import ChangeStore
 from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
 from shared.contracts.values import OrderStatus
@@ -46,6 +46,7 @@ COMMANDS = (
     ("POST", "/orders/{key}/notes", NoteOrder),
     ("POST", "/orders/{key}/messages", MessageOrder),
     ("POST", "/orders/{key}/answer", AnswerOrder),
+    ("POST", "/orders/{key}/reopen", ReopenOrder),
     ("POST", "/orders/{key}/accept", AcceptOrder),
     ("POST", "/orders/{key}/decline", DeclineOrder),
 )

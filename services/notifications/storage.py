@@ -130,7 +130,10 @@ async def _read(engine: AsyncEngine, table: sa.Table, kind: type[S], key: str) -
 
 
 class StoredEndpoints:
-    """Endpoints for the webhook gateway: read from their rows and kept for a moment, since every attempt needs one."""
+    """Endpoints for the webhook gateway: read from their rows and kept for a moment, since every attempt needs one.
+
+    That one is removed or paused ends its deliveries, so it is never said of rows that were kept: it may have been
+    registered or resumed since."""
 
     FRESH = 1.0
     """Seconds."""
@@ -143,13 +146,19 @@ class StoredEndpoints:
     async def find(self, store: str, endpoint: str) -> Endpoint | None:
         async with self._reading.setdefault(store, asyncio.Lock()):
             read_at, known = self._known.get(store, (0.0, Endpoints()))
-            if not read_at or time.monotonic() - read_at > self.FRESH:
-                try:
-                    known = await read_endpoints(self._engine, store)
-                except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer) as error:
-                    raise EndpointsUnreadable from error
-                self._known[store] = (time.monotonic(), known)
-        return known.find(endpoint)
+            if read_at and time.monotonic() - read_at <= self.FRESH:
+                found = known.find(endpoint)
+                if found is not None and not found.paused:
+                    return found
+            return (await self._read(store)).find(endpoint)
+
+    async def _read(self, store: str) -> Endpoints:
+        try:
+            known = await read_endpoints(self._engine, store)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer) as error:
+            raise EndpointsUnreadable from error
+        self._known[store] = (time.monotonic(), known)
+        return known
 
 
 class StoredLost:

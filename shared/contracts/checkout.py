@@ -171,7 +171,8 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     url: Url
     until: AwareDatetime
     tries_left: Count | None = None
-    """How often the customer can still try to pay. 0: the order stays open until `until`, but cannot be paid again."""
+    """How often the customer can still try to pay. 0: it cannot be paid again, and the order has
+    failed (`order.failed`)."""
     retry_after: AwareDatetime | None = None
     """When the customer can pay again, unless at once."""
     page: PayPage | None = None
@@ -283,6 +284,8 @@ class OrderFailed(Event, type="order.failed", topic=ORDERS):
     """Payment or delivery failed permanently. The order needs attention."""
 
     reason: Text
+    unpaid: bool = False
+    """It cannot be paid any more. Staff can allow it (`order.reopen`) until its time to pay is over."""
 
 
 class OrderRefunded(Event, type="order.refunded", topic=ORDERS):

@@ -134,7 +134,7 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """Which terms were accepted: their version, or a hash of their text."""
     terms_accepted_at: AwareDatetime | None = None
     deadline: AwareDatetime | None = None
-    """When the time to pay ends, while it waits for its payment."""
+    """When the time to pay ends, while it waits for its payment, or has failed without it."""
     notes: Count = 0
     """How many notes staff have added."""
     messages: Count = 0

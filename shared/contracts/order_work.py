@@ -57,6 +57,16 @@ class AnswerOrder(Command, type="order.answer", topic=COMMANDS):
         return (CancelOrder.type,) if self.wants == "cancel" else (RefundPayment.type,)
 
 
+class ReopenOrder(Command, type="order.reopen", topic=COMMANDS):
+    """Reopen an order whose payment has failed: no try was left. It waits for payment again, for the
+    store's whole grace period, and the customer is told."""
+
+    tries: Count = 3
+    """How often the customer may try, from now on: 1 to 50."""
+    note: FreeText = ""
+    """For the order's timeline."""
+
+
 # Facts
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from shared.contracts.addresses import callable_url
 from shared.contracts.text import email_address, lines, one_line
+from shared.core.fast_enums import StrEnum
 from shared.core.money import MAX_AMOUNT, exponent
 
 
@@ -171,7 +171,8 @@ class Discount(Given):
     code: Line
     amount: Amount
     percent: Rate | None = None
-    """By which `amount` was computed, as a decimal string; missing: a fixed amount."""
+    """By which `amount` was computed, as a decimal string; missing: a fixed amount. `amount` must be that per cent of
+    the total, or of what the lines with a `discount` of their own cost: half a minor unit is rounded up."""
 
 
 class BillingField(Given):

@@ -207,6 +207,10 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
             yield f"order {key} is on the status topic, but has no row"
 
 
+TO_PAY = (OrderStatus.PENDING_PAYMENT, OrderStatus.FAILED)
+"""With a deadline, if it is not paid."""
+
+
 def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
     """9. No order stays begun, or paid and unfinished, past its end unless something is in progress or staff were
     told."""
@@ -217,7 +221,7 @@ def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hou
             if evidence.awaits(order.key, "payments", "fulfillment") or evidence.moving(order.key, "checkout"):
                 continue
             yield f"order {order.number} is paid and unfinished, but no work is in progress and staff were not notified"
-        elif order.status == OrderStatus.PENDING_PAYMENT and order.deadline and order.deadline + timeout < evidence.at:
+        elif order.status in TO_PAY and order.deadline and order.deadline + timeout < evidence.at:
             if evidence.awaits(order.key, "checkout"):
                 continue
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from services.payments.domain.payment import Payment
 from shared.contracts.checkout import CancelOrder
 from shared.contracts.payments import RefundPayment
+from shared.core.fast_dataclasses import replace
 from tests.browser.shop import PayServer, PayShop
 
 BANK = "pm_card_threeDSecure2Required"
@@ -66,6 +68,13 @@ def cancelled(server: PayServer, **fields: Any) -> PayShop:
     return shop
 
 
+def declined_by_the_store(server: PayServer, **fields: Any) -> PayShop:
+    """Checkout declines an order before there is a page: one that had been restored may have one."""
+    shop = server.open(**fields)
+    shop.payment.put(Payment, shop.payment.key, replace(shop.payment.state, closed_as="declined"))
+    return shop
+
+
 SITUATIONS: Mapping[str, Made] = {
     made.__name__: made
     for made in (
@@ -78,5 +87,6 @@ SITUATIONS: Mapping[str, Made] = {
         refunded,
         expired,
         cancelled,
+        declined_by_the_store,
     )
 }

@@ -6,6 +6,8 @@ ORDERBUS_SCREENSHOTS=/tmp/pages .venv/bin/pytest tests/browser/test_access.py -k
 from __future__ import annotations
 
 import os
+from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +46,17 @@ async def test_axe_finds_nothing(page: Page, server: PayServer, situation: str) 
     shop = made(server) if made else server.open()
     link = server.link(shop)
     await page.goto(link if made else f"{link[:-2]}AA")
+    for scheme in SCHEMES:
+        await page.emulate_media(color_scheme=scheme)
+        assert await complaints(page) == []
+        assert not await too_wide(page)
+
+
+async def test_axe_finds_nothing_where_the_link_is_too_old(page: Page, server: PayServer) -> None:
+    link = server.link(server.open())
+    server.late = timedelta(days=400)
+    answer = await page.goto(link)
+    assert answer and answer.status == HTTPStatus.GONE
     for scheme in SCHEMES:
         await page.emulate_media(color_scheme=scheme)
         assert await complaints(page) == []

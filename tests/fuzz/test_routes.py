@@ -35,6 +35,8 @@ CHECKS = (
     "ignored_auth",
     "no_internal_refusal",
 )
+SHOWN = 8_000
+"""Characters of what was found: with more, a test report loses them."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -83,8 +85,9 @@ async def fuzz(ground: Ground, service: str, document: Path, seconds: int, *opti
         if child.returncode is None:
             child.kill()
             await child.wait()
-    print(said.decode("utf-8", "replace"))
-    assert child.returncode == 0, f"{service}: see above"
+    text = said.decode("utf-8", "replace")
+    found = max(text.find(" FAILURES ="), text.find(" ERRORS ="), 0)
+    assert child.returncode == 0, f"{service}:\n{text[found : found + SHOWN]}"
 
 
 async def is_well(ground: Ground, service: str) -> None:

@@ -342,8 +342,10 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("ORD-11", "received", '{"reserved": true, "verification": "amount", "card_check": "in_progress"}', now),
         ("ORD-12", "received", '{"reserved": true, "verification": "none"}', now),
         ("ORD-13", "received", '{"verification": "none"}', now),
+        ("ORD-14", "failed", '{"message": "No further try is left."}', now),
     ):
         await execute(checkout, order, number=number, status=status, data=data, at=at)
+    await execute(checkout, "update orders set deadline = :at where number = 'ORD-14'", at=now)
     payment = """insert into payments (key, version, sequence, number, unresolved, data, changed_at) values
         (:number, 1, 1, :number, true, cast(:data as jsonb), :at)"""
     for number, data in (("ORD-6", '{"attempts": [{"status": "unresolved"}]}'), ("ORD-7", '{"attempts": []}')):
@@ -354,6 +356,7 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("failed delivery", "ORD-1", "orderbus retry ORD-1"),
         ("failed delivery", "ORD-2", "orderbus retry ORD-2"),
         ("order to complete", "ORD-9", "orderbus complete ORD-9"),
+        ("failed payment", "ORD-14", "orderbus reopen ORD-14"),
         ("refused refund", "ORD-8", "orderbus refund ORD-8"),
         ("order to decide", "ORD-10", "orderbus accept ORD-10"),
         ("order to decide", "ORD-12", "orderbus accept ORD-12"),

@@ -195,13 +195,32 @@ async def test_an_order_brings_emails_webhook_deliveries_and_feed_entries(runnin
     (hook,) = shown["webhooks"]
     assert (hook["state"], hook["attempts"], hook["log"][0]["result"]) == ("delivered", 1, "HTTP 204")
 
-    assert sorted(kind for kind, _ in await running.emitted()) == ["email.sent", "email.sent", "webhook.delivered"]
+    assert sorted(kind for kind, _ in await running.emitted()) == ["message.status"]
     log, endpoints = await read_notification_log(running.engine, "o-1"), await read_endpoints(running.engine, STORE.id)
     assert log and list(broken(log, endpoints, at_rest=True)) == []
     assert "whsec_" not in json.dumps(shown)
 
     _, feed = await running.ask("GET", f"/feeds/{shown['feeds']['customer']}")
     assert feed["unread"] == 2 and {entry["kind"] for entry in feed["entries"]} == {"order_placed", "order_paid"}
+
+
+async def test_an_endpoint_gets_events_from_its_registration_on(running: Running) -> None:
+    """Also where the store's endpoints were read a moment before, and where it was paused until then."""
+    events = {"url": running.receiver.url, "events": ["order.received"]}
+    path = f"/stores/{STORE.id}/webhooks"
+    await running.ask("POST", path, events, "one")
+    await running.hear("o-1", placed(), PAID)
+    await running.at_rest("o-1")
+    _, second = await running.ask("POST", path, events, "two")
+    await running.hear("o-2", placed(), PAID)
+    assert [hook["state"] for hook in (await running.at_rest("o-2"))["webhooks"]] == ["delivered"] * 2
+
+    await running.ask("POST", f"{path}/{second['endpoint']}/pause", {}, "three")
+    await running.hear("o-3", placed(), PAID)
+    assert sorted(hook["state"] for hook in (await running.at_rest("o-3"))["webhooks"]) == ["delivered", "paused"]
+    await running.ask("POST", f"{path}/{second['endpoint']}/resume", {}, "four")
+    await running.ask("POST", "/orders/o-3/webhooks/replay", {}, "five")
+    assert [hook["state"] for hook in (await running.at_rest("o-3"))["webhooks"]] == ["delivered"] * 2
 
 
 async def test_a_secret_is_shown_once(running: Running) -> None:

@@ -168,6 +168,7 @@ class TestReferences:
         to = {path["path"]: path["backend"]["service"] for path in paths}
         assert {path: service["name"] for path, service in to.items()} == {
             "/stripe/webhook": "payments",
+            "/pay/": "payments",
             "/downloads/": "fulfillment",
         }
         for service in to.values():

@@ -35,7 +35,7 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, LINK
-from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder
+from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, ReopenOrder
 from shared.contracts.pay_page import PaymentRetryRequested
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutAsked, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import PaidElsewhere
@@ -152,6 +152,7 @@ COMMANDS = (
     _form(NoteOrder(text="Calls often.", about="customer"), "on the customer", "staff:anna"),
     _command(EXAMPLES[MessageOrder], "staff:anna"),
     _command(AcceptOrder(reason="Can be made by May."), "staff:anna"),
+    _command(ReopenOrder(note="By telephone."), "staff:anna"),
     _command(DeclineOrder(note="We are fully booked."), "staff:anna"),
 )
 TIMERS = (

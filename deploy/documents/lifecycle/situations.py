@@ -164,6 +164,11 @@ def declined_three_times() -> Life:
     return waits().given(declined(), again, declined(2), again, declined(3))
 
 
+def cannot_be_paid() -> Life:
+    """No try is left."""
+    return waits(payment={"tries": 1, "reminders": (timedelta(days=1),)}).hear(declined())
+
+
 def by_hand() -> Life:
     return placed(choice=PaymentChoice(provider="manual", method="bank_transfer")).hear(StockReserved())
 
@@ -250,11 +255,6 @@ SITUATIONS: tuple[Situation, ...] = (
     _as(S.PENDING_PAYMENT, "to be confirmed", lambda: waits().hear(PaymentActionRequired(attempt=1, url=BANK_URL))),
     _as(S.PENDING_PAYMENT, "unresolved", lambda: waits().hear(PaymentUnresolved(attempt=1, text="No answer."))),
     _as(S.PENDING_PAYMENT, "declined", lambda: waits().hear(declined())),
-    _as(
-        S.PENDING_PAYMENT,
-        "no try left",
-        lambda: waits(payment={"tries": 1, "reminders": (timedelta(days=1),)}).hear(declined()),
-    ),
     _as(S.PENDING_PAYMENT, "declined three times", declined_three_times),
     _as(S.PENDING_PAYMENT, "by hand", by_hand),
     _as(S.PENDING_PAYMENT, "time is over, asked", lambda: overdue(waits())),
@@ -280,6 +280,8 @@ SITUATIONS: tuple[Situation, ...] = (
     _as(S.COMPLETED, "partly refunded", lambda: completed().hear(refunded(500, 500))),
     _as(S.COMPLETED, "payment disputed", lambda: told(completed(), P.DISPUTED), later=True),
     _as(S.COMPLETED, "charged back", lambda: told(completed(), P.CHARGED_BACK), later=True),
+    _as(S.FAILED, "its payment", cannot_be_paid),
+    _as(S.FAILED, "its payment, underpaid", lambda: cannot_be_paid().hear(captured(3000))),
     _as(S.FAILED, "partly refunded", lambda: failed().hear(refunded(500, 500))),
     _as(S.CANCELLED, "paid, not refunded yet", lambda: paid().hear(CancelOrder())),
     _as(S.CANCELLED, "captured later", lambda: waits().given(CancelOrder(), captured(3500))),

@@ -10,6 +10,7 @@ from services.checkout.domain import (  # noqa: F401
     expiry,
     pay_again,
     payment,
+    payment_failure,
     placement,
     refund,
     returned,

@@ -9,13 +9,13 @@ from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOver
 from services.checkout.domain.reminders import cancel_reminders
 from shared.contracts.checkout import CancelOrder, OrderCancelled
 from shared.contracts.storefront import CheckoutAbandoned
-from shared.contracts.values import UNPAID, OrderStatus
+from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision, Refused
 
 
 @orders.on(CheckoutAbandoned)
 def abandoned(order: Order, command: CheckoutAbandoned, context: Context) -> Decision[Order] | Refused:
-    if order.status not in UNPAID or order.status is OrderStatus.ACCEPTED:  # it is being charged
+    if not order.is_unpaid or order.status is OrderStatus.ACCEPTED:  # it is being charged
         return not_cancellable(order)
     return _cancelled(order, command, context, "The customer abandoned the checkout.", "abandoned")
 

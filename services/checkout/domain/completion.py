@@ -21,12 +21,12 @@ from services.checkout.domain.order_records import Completion
 from services.checkout.domain.payment_status import after_refunds
 from services.checkout.domain.reminders import cancel_reminders
 from services.checkout.domain.status import CLOSED
-from services.checkout.domain.timeline import money
+from services.checkout.domain.timeline import LONGEST_TEXT, money
 from shared.contracts.checkout import CompleteOrder, OrderCompleted, OrderPaid
 from shared.contracts.delivery_work import StartDelivery
 from shared.contracts.fulfillment import RetryDelivery
 from shared.contracts.order_work import OrderPaidElsewhere
-from shared.contracts.values import UNPAID, OrderStatus, PaymentStatus
+from shared.contracts.values import OrderStatus, PaymentStatus
 from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
 
@@ -39,7 +39,7 @@ def completed(order: Order, command: CompleteOrder, context: Context) -> Decisio
     if refused := _refusal(order, command):
         return refused
     change = OrderChange(order, context)
-    if order.status in UNPAID:
+    if order.is_unpaid:
         _begin(change, command)
         return change.decision()
     failed = _failed(order)
@@ -68,7 +68,7 @@ def _refusal(order: Order, command: CompleteOrder) -> Refused | None:
     problems = [*_payment_problems(order, command), *_option_problems(order, command)]
     if problems:
         return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
-    if order.status in UNPAID and not order.reserved:
+    if order.is_unpaid and not order.reserved:
         return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
     if order.status is S.COMPLETED and not command.restore_refunded and not _failed(order):
         return Refused("not_completable", "The order is completed already, and none of its actions has failed.")
@@ -90,7 +90,7 @@ def _not_completable(order: Order, command: CompleteOrder) -> str:
 
 
 def _payment_problems(order: Order, command: CompleteOrder) -> Iterator[Problem]:
-    if order.status not in UNPAID:
+    if not order.is_unpaid:
         for name in ("paid", "given"):
             if getattr(command, name):
                 yield Problem(field=name, code="already_paid", text="Leave it out: the order is paid already.")
@@ -230,5 +230,7 @@ def _restore(change: OrderChange) -> None:
     text = (
         f"{money(order.refunded, order.currency)} went back to the customer{ways}. It is no longer counted as refunded."
     )
+    if ended := [line.title for line in order.lines if line.has_ended and not line.item.is_delivery_charge]:
+        text = f"{text} Not delivered again: {', '.join(ended)}."[:LONGEST_TEXT]
     change.set(message=text)
     change.note("order.restored", text, refunds=[refund.id for refund in kept])

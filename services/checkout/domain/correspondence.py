@@ -17,7 +17,7 @@ from services.checkout.domain.returned import expect_refund
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, OrderAnswered, OrderAsked
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import CheckoutAsked
-from shared.contracts.values import UNPAID, VOID, OrderStatus
+from shared.contracts.values import VOID, OrderStatus
 from shared.core import Context, Decision, Record, Refused
 
 NO_CUSTOMER = Refused("no_customer", "The order has no customer yet: the checkout was only opened.")
@@ -107,7 +107,7 @@ def _not_possible(order: Order, wants: str) -> Refused | None:
     if wants == "cancel":
         possible = order.placed_at is not None and order.may_become(OrderStatus.CANCELLED)
         return None if possible else not_cancellable(order)
-    if order.status in UNPAID | VOID or order.refunded + order.restored_amount >= order.paid:
+    if order.is_unpaid or order.status in VOID or order.refunded + order.restored_amount >= order.paid:
         return Refused("nothing_to_refund", "Nothing of the order can be refunded.")
     return None
 

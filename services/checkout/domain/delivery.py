@@ -25,7 +25,7 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemWaiting,
 )
-from shared.contracts.values import UNFINISHED, UNPAID, DeliveryStatus, Instructions, OrderStatus
+from shared.contracts.values import UNFINISHED, DeliveryStatus, Instructions, OrderStatus
 from shared.core import Attempt, Context, Decision
 from shared.core.fast_dataclasses import replace
 from shared.core.portions import in_messages
@@ -167,7 +167,7 @@ def revocation_failed(order: Order, fact: ItemRevocationFailed, context: Context
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
     text = f"Access to {order.name_of(fact.item)} could not be revoked: {fact.text}"[:2000]
     change.note(fact.type, text, item=fact.item, code=fact.code)
-    if part is None or order.status in UNPAID:
+    if part is None or order.is_unpaid:
         return change.without_effect(_why_not(part))
     if (
         order.is_deliverable
@@ -185,7 +185,7 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
     before = change.state
     if under_way is not None and under_way != before.under_way:
         change.set(under_way=under_way)
-    if before.status in UNFINISHED:
+    if before.status in UNFINISHED and not before.payment_failed:
         _move(change)
     is_refunded = before.status is OrderStatus.REFUNDED
     if is_refunded or (before.is_deliverable and (under_way == 0 or change.state.status is OrderStatus.COMPLETED)):

@@ -33,7 +33,8 @@ def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> De
     if order.status is OrderStatus.RECEIVED:
         return end_unverified(order, context)
     change = OrderChange(order, context)
-    if order.status is not OrderStatus.PENDING_PAYMENT and order.completion is None:
+    waits = order.status is OrderStatus.PENDING_PAYMENT or order.payment_failed
+    if not waits and order.completion is None:
         change.note("order.payment_overdue", "The time to pay is over.")
         return change.without_effect()
     if order.charge is ChargeState.NONE:

@@ -8,7 +8,7 @@ from services.checkout.domain.card_check import CardCheck
 from services.checkout.domain.order import ChargeState, Line, Order
 from services.checkout.domain.status import CLOSED, DELIVERABLE
 from shared.contracts.providers import DEFAULT, step_of
-from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
+from shared.contracts.values import VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
 from shared.core import NO_WORK, Decision, Work
 
@@ -41,9 +41,11 @@ def _rules(order: Order) -> dict[str, bool]:
         "no line is refunded beyond its part": all(0 <= x.refunded <= x.item.purchased for x in lines),
         "the refunds sum to what is refunded": order.refunded == sum(refund.amount for refund in order.refunds),
         "an order is placed once submitted": (order.placed_at is not None) == bool(lines),
-        "what is delivered is paid": status not in DELIVERABLE or order.paid_at is not None,
-        "an unpaid order says nothing is paid": status not in UNPAID or order.payment_status is not PaymentStatus.PAID,
-        "an order that waits for payment has an end": (order.deadline is None) == (status is not S.PENDING_PAYMENT),
+        "what is delivered is paid": status not in DELIVERABLE or order.paid_at is not None or order.payment_failed,
+        "an unpaid order says nothing is paid": not order.is_unpaid or order.payment_status is not PaymentStatus.PAID,
+        "an order that waits for payment has an end": (order.deadline is None)
+        == (status is not S.PENDING_PAYMENT and not order.payment_failed),
+        "of what cannot be paid no charge is open": not order.payment_failed or order.charge is ChargeState.NONE,
         "the deadline counts from the first decline": (
             order.deadline is None or order.declined_at is None or order.deadline == order.declined_at + order.grace
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.card_check import NONE, CardCheck
@@ -32,7 +31,8 @@ from shared.contracts.values import (
     order_page,
 )
 from shared.core import Core, Refused, TimerMessage
-from shared.core.fast_dataclasses import replace
+from shared.core.fast_dataclasses import fast, replace
+from shared.core.fast_enums import StrEnum
 
 T = TypeVar("T")
 
@@ -70,10 +70,11 @@ ORDER, OFFER = "order", "offer"
 """What facts of fulfillment are about, besides items: the order itself, and its offer."""
 SENT: Mapping[str, Any] = {"instructions": None, "further_instructions": ()}
 """Of a line or an extra: the customer has all of its instructions, or gets no more."""
-NOT_TO_PAY: Mapping[str, Any] = {"pay_url": None, "deadline": None, "choice": None, "closing": 0, "completion": None}
+NOT_TO_PAY: dict[str, Any] = {"pay_url": None, "deadline": None, "choice": None, "closing": 0, "completion": None}
 FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Line:
     """One item of the order, its delivery and its refunds."""
@@ -115,6 +116,7 @@ class Line:
         return self.delivery is DeliveryStatus.FAILED and not self.refunded_whole
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Extra:
     """What the order's offer, or every order of the store, brings along with its items. Known once fulfillment says."""
@@ -150,6 +152,7 @@ class Extra:
         return self.delivery is DeliveryStatus.FAILED
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Order:
     """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax, or the
@@ -212,7 +215,7 @@ class Order:
     pay_url: str | None = None
     """Where the customer must act: confirm the payment, or pay again."""
     deadline: datetime | None = None
-    """When the time to pay ends, while the order waits for its payment."""
+    """When the time to pay ends, while the order waits for its payment, or has failed without it."""
     closing: int = 0
     """The time to pay ended with a charge open: how often payments was asked how it ends. 0: not asked."""
     message: str | None = None
@@ -339,7 +342,17 @@ class Order:
 
     @property
     def is_deliverable(self) -> bool:
-        return self.status in DELIVERABLE
+        return self.status in DELIVERABLE and not self.payment_failed
+
+    @property
+    def payment_failed(self) -> bool:
+        """It cannot be paid any more, unless staff allow it. Of any other failed order a delivery has failed."""
+        return self.status is OrderStatus.FAILED and self.paid_at is None
+
+    @property
+    def is_unpaid(self) -> bool:
+        """It may still be paid."""
+        return self.status in UNPAID or self.payment_failed
 
     @property
     def fulfilment_status(self) -> FulfilmentStatus:
@@ -361,13 +374,14 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
     if not order.may_become(status):
         raise IllegalTransition(f"{order.status} does not lead to {status}")
     closed = status in CLOSED
+    failed_unpaid = status is OrderStatus.FAILED and order.paid_at is None
     return replace(
         order,
         status=status,
         message=message,
         lines=tuple(replace(line, **SENT) for line in order.lines) if closed else order.lines,
         extras=tuple(replace(extra, **SENT) for extra in order.extras) if closed else order.extras,
-        **({} if status in UNPAID else NOT_TO_PAY),
+        **({} if status in UNPAID else NOT_TO_PAY | ({"deadline": order.deadline} if failed_unpaid else {})),
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
         closed_at=at if closed else None,

@@ -13,6 +13,7 @@ from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
 from services.checkout.domain.pay_page import page_of
+from services.checkout.domain.payment_failure import fail_payment
 from services.checkout.domain.reminders import cancel_reminders, remind_from
 from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
 from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
@@ -43,6 +44,7 @@ PENDING = OrderStatus.PENDING_PAYMENT
 UNDER_WAY = (PENDING, OrderStatus.ACCEPTED)
 """A charge can be under way: the first of an accepted order, or one of an order that waits for payment."""
 CAPTURE_COUNTS = VOID | {*UNDER_WAY}
+AMOUNT_NOT_TAKEN = "The payment provider does not take the amount."
 
 
 # Attempts
@@ -79,7 +81,7 @@ def not_payable(order: Order, at: datetime) -> Refused | None:
 
 def _nothing_to_pay(order: Order, at: datetime) -> str:
     """Why; empty: there is something."""
-    if order.status is not PENDING:
+    if order.status is not PENDING and not order.payment_failed:
         return f"the order is {order.status_in_words}."
     if order.completion:
         return "the store is completing the order."
@@ -149,7 +151,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
         change.set(in_ledger=True)
         change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", **detail)
         return change.decision()
-    if order.paid or order.status not in CAPTURE_COUNTS:
+    if order.paid or not (order.status in CAPTURE_COUNTS or order.payment_failed):
         change.note(fact.type, text, **detail)
         return change.without_effect("it is paid already" if order.paid else "")
     in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
@@ -162,7 +164,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     change.note(fact.type, text, **detail)
     if not in_full:
         open_to_pay(change)
-    if in_full and order.status in UNDER_WAY:
+    if in_full and (order.status in UNDER_WAY or order.payment_failed):
         change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
         end_completion(change)
@@ -215,6 +217,8 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
         return change.without_effect(_why_not_awaited(order))
     if over:
         end_closing(change)
+    elif not tries_left(change.state):
+        fail_payment(change)
     return change.decision()
 
 
@@ -329,10 +333,14 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     change.set(charge=ChargeState.NONE)
     if order.is_closing:
         end_closing(change)
+    elif fact.code and len(order.payment_providers) == 1:
+        change.set(message=fact.text)
+        fail_payment(change, AMOUNT_NOT_TAKEN)
+    elif tries_left(order):
+        change.set(pay_url=order.page(context.key), message=fact.text)
     else:
-        left = tries_left(order)
-        message = fact.text if left else f"{NO_TRY_LEFT}."
-        change.set(pay_url=order.page(context.key) if left else None, message=message)
+        change.set(message=f"{NO_TRY_LEFT}.")
+        fail_payment(change)
     return change.decision()
 
 

@@ -11,7 +11,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.ACCEPTED: frozenset({S.PENDING_PAYMENT, S.PROCESSING, S.CANCELLED}),
     S.PENDING_PAYMENT: frozenset({S.PROCESSING, S.FAILED, S.CANCELLED, S.EXPIRED}),
     S.PROCESSING: frozenset({S.COMPLETED, S.FAILED, S.CANCELLED, S.REFUNDED}),
-    S.FAILED: frozenset({S.PROCESSING, S.COMPLETED, S.CANCELLED, S.REFUNDED}),
+    S.FAILED: frozenset({S.PENDING_PAYMENT, S.PROCESSING, S.COMPLETED, S.CANCELLED, S.EXPIRED, S.REFUNDED}),
     S.COMPLETED: frozenset({S.REFUNDED, S.RETURNED}),
     S.DECLINED: frozenset(),
     S.CANCELLED: frozenset(),
@@ -20,7 +20,8 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.RETURNED: frozenset(),
 }
 """What is not here does not happen. `received`, `accepted` and `declined` are of stores that approve each order before
-the charge. `returned` is for returns: no handler leads there yet."""
+the charge. An order can have failed unpaid, too (`Order.payment_failed`). `returned` is for returns: no handler leads
+there yet."""
 CLOSED = frozenset(status for status, following in TRANSITIONS.items() if not following) | {S.REFUNDED}
 """Nothing more happens to it by itself. Staff can restore one that was refunded."""
 DELIVERABLE = frozenset(S) - UNPAID - CLOSED

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
 
 from services.checkout.domain.line_taxes import CheckoutLine, LineTax, RateTax, line_taxes, rate_of, rate_taxes
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import CheckoutSubmitted, DeliveryCharge, SubmittedItem
 from shared.core import Problem
+from shared.core.fast_dataclasses import fast
 from shared.core.money import MAX_AMOUNT, allocate, decimal_string
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class LineSums:
     """What a line adds to the order's sums."""
@@ -83,6 +87,8 @@ def problems(message: CheckoutSubmitted) -> Iterator[Problem]:
     wrong_taxes = list(_tax_problems(lines, message))
     yield from wrong_taxes
     yield from _discount_problems(lines, message, taxes_known=not wrong_taxes)
+    if not wrong_taxes:
+        yield from _percent_problems(lines, message)
     subtotal, tax = sum(line.amount for line in lines), sum(tax.amount for tax in message.taxes)
     amounts = "quantity × unit price and the delivery charges" if message.deliveries else "quantity × unit price"
     yield from _sum("subtotal", message.subtotal, subtotal, f"the sum of {amounts}", currency)
@@ -180,6 +186,35 @@ def _discount_problems(
         if (line.discount or 0) > gross:
             what = "The discount exceeds the line's"
             yield _at_most(f"{line.field}.discount", "discount_too_large", what, gross, message.currency)
+
+
+def _percent_problems(lines: Sequence[CheckoutLine], message: CheckoutSubmitted) -> Iterator[Problem]:
+    """A discount with a per cent is that of the total; or of the lines that say their own discounts. Which of those
+    several discounts are for is not known: then it is at most of all of them."""
+    rated = [(i, discount) for i, discount in enumerate(message.discounts) if discount.percent]
+    if not rated or min((line.amount for line in lines), default=0) < 0:
+        return
+    costs, step = _gross(lines, _taxes(lines, message), message), step_of(DEFAULT, message.currency)
+    if on_lines := _say_discounts(lines):
+        costs = [cost for line, cost in zip(lines, costs, strict=True) if line.discount]
+    whole = sum(costs)
+    for i, discount in rated:
+        percent, field = Fraction(discount.percent or 0), f"discounts.{i}.amount"
+        of_all = {_rounded(whole * percent / 100, 1), _rounded(whole * percent / 100, step)}
+        of_each = sum(_rounded(cost * percent / 100, 1) for cost in costs)
+        rule = f"{discount.percent} % of {_money(whole, message.currency)}"
+        if on_lines and len(message.discounts) > 1:
+            most = max(*of_all, of_each)
+            if discount.amount > most:
+                yield _at_most(field, "discount_too_large", f"{rule} is at most", most, message.currency)
+        elif discount.amount not in of_all | ({of_each} if on_lines else set()):
+            right = _rounded(whole * percent / 100, 1)
+            yield from _sum(field, discount.amount, right, rule, message.currency)
+
+
+def _rounded(amount: Fraction, step: int) -> int:
+    """To a multiple of the step, half of one up."""
+    return floor(amount / step + Fraction(1, 2)) * step
 
 
 def _sum(field: str, given: int, right: int, rule: str, currency: str, verb: str = "Is") -> Iterator[Problem]:

@@ -25,7 +25,7 @@ def cool_down(first: timedelta, declines: int) -> timedelta:
 
 def tries_left(order: Order) -> int:
     """None is left either where the customer would have to wait until after the deadline."""
-    if order.retry_after and order.deadline and order.retry_after >= order.deadline:
+    if order.payment_failed or (order.retry_after and order.deadline and order.retry_after >= order.deadline):
         return 0
     return max(order.payment_tries - order.attempts, 0)
 

@@ -77,6 +77,8 @@ def _line(item: OrderItem) -> Line:
 def paid(log: NotificationLog, event: OrderPaid, context: Context) -> Decision[NotificationLog]:
     change, number, words, staff = NotificationChange(log, context), log.number, for_customer(log), for_staff(log)
     change.set(paid=True)
+    if log.fact("paid") is None:
+        change.set(amount_paid=event.amount)
     if change.add_fact("paid"):
         paid = event.amount
         change.send_emails(email_draft.order_confirmation(log, paid), email_draft.new_order(log, paid))
@@ -196,8 +198,11 @@ def waits_for_staff(log: NotificationLog, event: OrderWaitsForStaff, context: Co
 
 @notification_logs.on(OrderFailed, reads=endpoints_of)
 def failed(log: NotificationLog, event: OrderFailed, context: Context) -> Decision[NotificationLog]:
-    """The customer is told in the store's words, and by email only the first time."""
+    """The customer is told in the store's words, and by email only the first time. Of an order that cannot be paid any
+    more the customer was told why by what failed last."""
     change, words = NotificationChange(log, context), for_customer(log)
+    if event.unpaid:
+        return _payment_failed(change, event)
     change.set(failed=True)
     if change.add_fact("failed", each_time=True):
         alert, problem = email_draft.order_failed(log, event.reason), email_draft.order_problem(log)
@@ -207,6 +212,14 @@ def failed(log: NotificationLog, event: OrderFailed, context: Context) -> Decisi
         change.notify_staff("order_failed", alert.subject, event.reason)
         if change.add_fact("problem"):
             change.send_emails(problem)
+    return change.decision()
+
+
+def _payment_failed(change: NotificationChange, event: OrderFailed) -> Decision[NotificationLog]:
+    if change.add_fact("failed", each_time=True):
+        alert = email_draft.order_failed(change.state, event.reason)
+        change.send_emails(alert)
+        change.notify_staff("order_failed", alert.subject, event.reason)
     return change.decision()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import lru_cache
 
 from services.notifications.domain.endpoint import Endpoint, Endpoints
@@ -34,22 +34,28 @@ def subscriptions(fact: Fact, known: Endpoints | None) -> list[tuple[str, Endpoi
     return [(event, endpoint) for event in events for endpoint in endpoints if event in endpoint.events]
 
 
-def payload(log: NotificationLog, event: str, at: datetime) -> str:
+def payload(log: NotificationLog, event: str, fact: Fact) -> str:
     """Made of what never changes, so that a replay has the same bytes."""
-    timestamp = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    data = _data(log.number, log.customer.email, log.purchased, log.currency, log.lines)
+    timestamp = fact.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    data = _data(log.number, log.customer.email, log.purchased, _paid(log, fact), log.currency, log.lines)
     return f'{{"event":{_JSON.encode(event)},"timestamp":"{timestamp}","data":{data}}}'
 
 
+def _paid(log: NotificationLog, fact: Fact) -> int | None:
+    """What was paid until then; None if an older build did not keep that."""
+    paid = log.fact("paid")
+    return log.amount_paid if paid and log.facts.index(paid) <= log.facts.index(fact) else 0
+
+
 @lru_cache(1000)
-def _data(number: str, email: str, purchased: int, currency: str, lines: tuple[Line, ...]) -> str:
-    """The order as receivers see it: amounts are decimal strings; `total` is what is charged, `price` per unit. The
-    items are products only. Cached, since the events of an order come close together."""
+def _data(number: str, email: str, purchased: int, paid: int | None, currency: str, lines: tuple[Line, ...]) -> str:
+    """The order as receivers see it: amounts are decimal strings; `total` is what it costs, `paid` what was paid until
+    then, `price` per unit. The items are products only. Cached, since the events of an order come close together."""
     items = [
         {"product_name": line.product, "quantity": line.quantity, "price": decimal_string(line.unit_price, currency)}
         for line in lines
         if not line.is_delivery_charge
     ]
-    total = decimal_string(purchased, currency)
-    data = {"order_number": number, "customer_email": email, "total": total, "currency": currency, "items": items}
-    return _JSON.encode(data)
+    data = {"order_number": number, "customer_email": email, "total": decimal_string(purchased, currency)}
+    known = {} if paid is None else {"paid": decimal_string(paid, currency)}
+    return _JSON.encode(data | known | {"currency": currency, "items": items})

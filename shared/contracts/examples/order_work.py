@@ -14,6 +14,7 @@ EXAMPLES: tuple[Message, ...] = (
         attachments=("helpdesk/4711/photo.jpg",),
     ),
     order_work.AnswerOrder(wants="cancel", granted=True, text="Your order is cancelled."),
+    order_work.ReopenOrder(tries=2, note="The customer has a new card."),
     order_work.OrderAsked(wants="cancel", text="I ordered it twice."),
     order_work.OrderAnswered(wants="cancel", granted=True, text="Your order is cancelled."),
     order_work.OrderPaidElsewhere(

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
+import structlog
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from shared.shell.http.problems import bad_request
+
+log = structlog.get_logger(__name__)
 
 SLOWEST = 8_192
 """Bytes of what waits to be sent that a caller must take within the time that is given: fewer are nothing."""
@@ -66,6 +72,23 @@ class Connection(web.RequestHandler):
             self._beyond += max(0, len(data) - FRAMED * (self._body.total_bytes - known))
         if self._beyond > BEYOND and self._line is not None:
             self._line.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What came is no request. Neither the answer nor the log has any of it: it may be a token."""
+        if not isinstance(exc, HttpProcessingError) or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        log.info("what came is no HTTP request", peer=request.remote, kind=type(exc).__name__)
+        too_long = isinstance(exc, LineTooLong)
+        text = "The request's first line or a header is too long." if too_long else "This is no valid HTTP request."
+        response = bad_request(text).response()
+        response.force_close()
+        return response
 
     def resume_writing(self) -> None:
         self._taken = SLOWEST

@@ -26,6 +26,8 @@ UNREAD = 30.0
 """Seconds after which a connection ends whose caller takes nothing of what is to be sent."""
 LINGER = 1.0
 """Seconds that the rest of a body is read and dropped after its request was answered, so that the answer arrives."""
+LINE = 32_768
+"""Bytes of a request's first line, and of a header: a text of 2,000 characters in a query is up to 24,000."""
 READ_BUFFER = 16_384
 """Bytes of a body that wait in memory until it is read."""
 
@@ -123,6 +125,8 @@ async def serve(
         "access_log": None,
         "keepalive_timeout": KEEP_ALIVE,
         "lingering_time": LINGER,
+        "max_line_size": LINE,
+        "max_field_size": LINE,
         "read_bufsize": READ_BUFFER,
         "auto_decompress": False,
     }

@@ -300,6 +300,15 @@ def test_a_partly_refunded_order_is_restored() -> None:
     assert (order.facts, order.sent) == ([], [])
 
 
+def test_what_was_removed_with_a_refund_stays_so_and_staff_are_told_what() -> None:
+    order = paid_order().given(delivered("1", 1), delivered("2"), refund(3500, 3500), ItemRevoked(item="1"))
+    order.hear(CompleteOrder(restore_refunded=True), actor="staff:anna")
+
+    said = order.record().message
+    assert said and said.endswith(" It is no longer counted as refunded. Not delivered again: Course, Game.")
+    assert order.timeline[-1].text == said
+
+
 def test_a_wholly_refunded_order_is_completed_again() -> None:
     order = paid_order().given(delivered("1", 1), delivered("2"), refund(3500, 3500))
     assert order.refuses(CompleteOrder()).code == "not_completable"

@@ -8,6 +8,7 @@ from services.checkout.domain.order import PaymentOverdue, SubmissionOverdue
 from shared.contracts.checkout import (
     CancelOrder,
     OrderExpired,
+    OrderFailed,
     OrderPaid,
     OrderPaymentActionRequired,
     OrderPaymentDeclined,
@@ -219,9 +220,9 @@ def test_an_amount_that_the_provider_refuses_is_for_staff_and_no_decline() -> No
     words = "Amount must convert to at least 50 cents."
     order.hear(PaymentCancelled(attempt=1, code="amount_too_small", text="Contact the store.", detail=words))
 
-    assert order.facts == []
-    assert (order.record().status, order.record().message) == (OrderStatus.PENDING_PAYMENT, "Contact the store.")
+    assert [type(fact) for fact in order.facts] == [OrderFailed]
+    assert (order.record().status, order.record().message) == (OrderStatus.FAILED, "Contact the store.")
     assert (order.state.declines, order.record().payment_status) == (0, PaymentStatus.PENDING)
-    entry = order.timeline[-1]
+    entry = order.timeline[-2]
     assert entry.text == "Payment attempt 1 cancelled. Needs attention: the provider does not take the amount."
     assert entry.detail == {"attempt": 1, "code": "amount_too_small", "provider": words}

@@ -79,7 +79,7 @@ def test_after_the_third_decline_the_customer_waits() -> None:
     assert order.state.retry_after is None
 
 
-def test_after_the_last_try_the_order_stays_open_but_cannot_be_paid_again() -> None:
+def test_after_the_last_try_the_order_has_failed_and_cannot_be_paid_again() -> None:
     order = declined(8)
 
     assert (told(order).tries_left, told(order).retry_after) == (0, None)

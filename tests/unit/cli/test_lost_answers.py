@@ -29,6 +29,7 @@ KEYED = {
         "refund",
         "record-payment",
         "accept",
+        "reopen",
         "decline",
         "cancel",
         "ship",
@@ -171,6 +172,7 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
     ("arguments", "service", "request_", "look"),
     [
         ("accept ORD-1", "checkout", "POST /orders/o-1/accept", "orderbus order ORD-1"),
+        ("reopen ORD-1", "checkout", "POST /orders/o-1/reopen", "orderbus order ORD-1"),
         ("decline ORD-1", "checkout", "POST /orders/o-1/decline", "orderbus order ORD-1"),
         ("cancel ORD-1", "checkout", "POST /orders/o-1/cancel", "orderbus order ORD-1"),
         ("complete ORD-1", "checkout", "POST /orders/o-1/complete", "orderbus order ORD-1"),

@@ -19,6 +19,7 @@ from shared.contracts.payments import (
     PaymentRefundNeeded,
     PaymentSurplusRefunded,
     RefundPayment,
+    SettlePayment,
 )
 from shared.contracts.values import PaymentStatus
 from tests.unit.payments.examples import PaymentScenario, item, requested
@@ -107,9 +108,44 @@ def test_what_was_captured_of_a_given_order_goes_back() -> None:
     assert payment.make_refund().types() == [PaymentRefunded]
 
 
-def test_after_the_order_s_end_it_counts_no_more() -> None:
+@pytest.mark.parametrize("before", [(requested(),), ()])
+def test_after_the_order_s_end_it_is_entered_and_owed_back_by_hand(before: tuple[object, ...]) -> None:
+    """Checkout's database was restored, and does not know the end."""
+    payment = PaymentScenario(*before)
+    if before:
+        payment.decline()
+    payment.hear(OrderCancelled()).hear(elsewhere())
+
+    captured, needed = payment.published[:2]
+    assert isinstance(captured, PaymentCaptured) and captured.provider == "manual"
+    assert isinstance(needed, PaymentRefundNeeded) and needed.amount == 5000
+    assert payment.ledger()[PAID_ELSEWHERE] == 5000
+    assert (payment.state.closed_as, payment.state.owed, payment.requested) == ("cancelled", 5000, [])
+    assert payment.hear(elsewhere()).published == [], "once"
+    settled = SettlePayment(refund=payment.state.refunds[0].id, outcome="refunded", reason="In cash.")
+    assert PaymentRefunded in payment.hear(settled).types()
+    assert (payment.state.owed, payment.ledger()[PAID_ELSEWHERE]) == (0, 0)
+
+
+def test_after_an_end_with_a_capture_that_went_back_it_is_owed_besides() -> None:
+    payment = PaymentScenario(requested()).pay().hear(OrderCancelled()).make_refund().hear(elsewhere())
+
+    assert PaymentRefundNeeded in payment.types()
+    card, cash = payment.state.attempts
+    assert (card.surplus, cash.surplus, payment.state.owed) == (False, True, 5000)
+
+
+def test_of_an_order_that_was_given_before_the_restore_it_is_the_payment() -> None:
+    payment = PaymentScenario(requested()).decline().hear(GIVEN).hear(elsewhere())
+
+    assert payment.types() == [PaymentCaptured]
+    assert (payment.state.status, payment.state.owed) == (PaymentStatus.PAID, 0)
+    assert payment.hear(requested(3)).requested == []
+
+
+def test_it_is_given_after_its_end_and_nothing_follows() -> None:
     payment = PaymentScenario(requested()).decline().hear(OrderCancelled())
-    assert payment.hear(elsewhere()).published == []
+    assert payment.hear(GIVEN).published == []
 
 
 def test_no_charge_is_begun_after_it() -> None:

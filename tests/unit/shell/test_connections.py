@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from shared.shell.event_loop import new_loop
 from shared.shell.http.connection import SLOWEST, Connection, may_be_read_slowly
-from shared.shell.http.server import UNREAD, serve
+from shared.shell.http.server import LINE, UNREAD, serve
 
 PIECE = b"x" * 50_000
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -275,3 +276,46 @@ async def test_a_caller_who_takes_what_is_written_meanwhile_is_not_ended() -> No
         made.resume_writing()
         made.end_unread(float(number), timeout=3.0)
     assert not transport.abort.called
+
+
+SECRET = "a-secret-of-the-caller"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (f"GET /piece?{'x' * LINE}{SECRET} HTTP/1.1\r\nHost: x\r\n\r\n", "too long"),
+        (f"GET /piece HTTP/1.1\r\nHost: x\r\nAuthorization: {SECRET}{'x' * LINE}\r\n\r\n", "too long"),
+        (f"GET /piece HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\x00\r\n\r\n", "no valid HTTP"),
+        (f"GET /piece HTTP/1.1\r\nHost: x\r\n{SECRET} : x\r\n\r\n", "no valid HTTP"),
+        (f"GET /{SECRET} HTTP/9.9\r\nHost: x\r\n\r\n", "no valid HTTP"),
+        (f"{SECRET}\r\n\r\n", "no valid HTTP"),
+    ],
+)
+def test_what_is_no_request_is_answered_in_json_and_not_logged(
+    run: Run, sent: str, said: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario() -> None:
+        async with server() as runner:
+            reader, writer = await asyncio.open_connection(*runner.addresses[0])
+            writer.write(sent.encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+        assert b" 400 Bad Request" in head and b"Content-Type: application/problem+json" in head
+        answer = json.loads(body)
+        assert answer["code"] == "bad_request" and said in answer["title"]
+        assert SECRET not in body.decode()
+
+    run(scenario())
+    assert SECRET not in caplog.text + "".join(capsys.readouterr())
+
+
+def test_a_long_query_is_read(run: Run) -> None:
+    async def scenario() -> None:
+        async with server() as runner:
+            reader, writer = await asyncio.open_connection(*runner.addresses[0])
+            writer.write(request(f"/piece?note={'x' * (LINE - 100)}", "Connection: close\r\n"))
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+
+    run(scenario())
