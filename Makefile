@@ -3,7 +3,7 @@
 # make check TESTED=yes skips the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check bench faults fuzz clean
+.PHONY: help setup demo test unit check docs bench faults fuzz clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +32,9 @@ check: $(VENV)/.ready ## check everything: format, lint, types, generated files,
 	$(BIN)/mypy
 	$(BIN)/python -m deploy.documents --check
 	$(if $(TESTED),,$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/python -m tests))
+
+docs: $(VENV)/.installed ## build a site of all documents in build/site, with its links checked
+	@$(BIN)/python -m deploy.documents.site
 
 bench: $(VENV)/.ready ## measure the speed of this machine
 	@$(BIN)/orderbus bench $(ARGS)

@@ -1,9 +1,9 @@
 """`python -m deploy.documents [--check]` writes what is generated from the contracts and the services' declarations.
 
-JSON Schemas, the AsyncAPI document, an OpenAPI document per service, the matrix of statuses and messages and the
-catalogue of codes go into `docs/`, a table of messages into each service's README, and the texts of code and templates
-into each catalogue of `shared/languages/`. With `--check` nothing is written, and an outdated file is an error, as is a
-text that is not translated.
+JSON Schemas, the AsyncAPI document, a page per message, an OpenAPI document per service, the matrix of statuses and
+messages and the catalogue of codes go into `docs/`, a table of messages into each service's README, and the texts of
+code and templates into each catalogue of `shared/languages/`. With `--check` nothing is written, and an outdated file
+is an error, as is a text that is not translated.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from typing import Any
 
 from deploy.documents.asyncapi import document, file_name, json_schema
 from deploy.documents.catalogues import catalogues, unfinished
+from deploy.documents.decisions import page as decisions
 from deploy.documents.errors import page as errors
+from deploy.documents.http_pages import page as http_page
 from deploy.documents.lifecycle.page import page
+from deploy.documents.messages.pages import FOLDER as MESSAGES
+from deploy.documents.messages.pages import pages as messages
 from deploy.documents.openapi import openapi
 from deploy.documents.tables import with_table
 from services.registry import PROCESSES, SERVICES
@@ -32,9 +36,12 @@ def documents() -> dict[str, str]:
     schemas = {f"{SCHEMAS}/{file_name(kind)}": _text(json_schema(kind)) for kind in published()}
     files = {name: f"services/{name}/README.md" for name in SERVICES}
     tables = {file: with_table((PROJECT / file).read_text(encoding="utf-8"), name) for name, file in files.items()}
-    apis = {f"docs/openapi/{name}.json": _text(openapi(name)) for name in PROCESSES}
+    described = {name: openapi(name) for name in PROCESSES}
+    apis = {f"docs/openapi/{name}.json": _text(api) for name, api in described.items()}
+    apis |= {f"docs/http/{name}.md": http_page(name, api) for name, api in described.items()}
     pages = {"docs/asyncapi.json": _text(document()), "docs/lifecycle.md": page(), "docs/errors.md": errors.page()}
-    return schemas | pages | apis | tables | catalogues(PROJECT)
+    pages["docs/adr/README.md"] = decisions(PROJECT)
+    return schemas | pages | messages() | apis | tables | catalogues(PROJECT)
 
 
 def stale(project: Path) -> list[str]:
@@ -63,7 +70,8 @@ def write(project: Path) -> int:
 
 
 def _left_over(project: Path, expected: dict[str, str]) -> list[str]:
-    found = (f"{SCHEMAS}/{file.name}" for file in sorted((project / SCHEMAS).glob("*.json")))
+    files = [*sorted((project / SCHEMAS).glob("*.json")), *sorted((project / MESSAGES).glob("*.md"))]
+    found = (file.relative_to(project).as_posix() for file in files)
     return [name for name in found if name not in expected]
 
 

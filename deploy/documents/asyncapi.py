@@ -6,13 +6,17 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from deploy.documents import webhooks
+from deploy.documents.keys import example_key, key_of
 from services.declared import declared
 from shared.contracts import TOPICS, checkout, fulfillment, notifications, payments, published, storefront
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
-from shared.contracts.examples.order import OPENED, ORDER
+from shared.contracts.examples.order import OPENED
+from shared.contracts.webhooks import WebhookBody
 from shared.core import Command, Message, Topic
 from shared.shell.service import Service
 
@@ -42,8 +46,8 @@ _ENVELOPE: Json = {
     "description": "CloudEvents 1.0 in Kafka's binary mode, as record headers.",
     "required": ["ce_specversion", "ce_id", "ce_source", "ce_type"],
     "properties": {
-        "content-type": {"type": "string", "const": "application/json"},
-        "ce_specversion": {"type": "string", "const": "1.0"},
+        "content-type": {"type": "string", "const": "application/json", "description": "The body is JSON."},
+        "ce_specversion": {"type": "string", "const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
             "type": "string",
             "format": "uuid",
@@ -55,7 +59,11 @@ _ENVELOPE: Json = {
         },
         "ce_type": {"type": "string", "description": "The message's wire type."},
         "ce_subject": {"type": "string", "description": "What the message is about; equal to the record's key."},
-        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When it happened (RFC 3339). Missing: the time in `ce_id`.",
+        },
         "ce_dataschema": {"type": "string", "description": "`urn:orderbus:<type>:<version>`; version 1 if missing."},
         "ce_store": {"type": "string", "description": "The store's id."},
         "ce_sequence": {
@@ -109,8 +117,9 @@ def json_schema(kind: type[Message]) -> Json:
 def document() -> Json:
     """The AsyncAPI 3.0 document."""
     kinds = published()
+    shapes: list[type[BaseModel]] = [*kinds, WebhookBody]
     _, definitions = models_json_schema(
-        [(kind, "validation") for kind in kinds], ref_template="#/components/schemas/{model}"
+        [(shape, "validation") for shape in shapes], ref_template="#/components/schemas/{model}"
     )
     return {
         "asyncapi": "3.0.0",
@@ -133,13 +142,19 @@ def document() -> Json:
                 "protocol": "kafka",
                 "description": "Set by `ORDERBUS_KAFKA__BOOTSTRAP_SERVERS`.",
                 "variables": {"bootstrap": {"default": "127.0.0.1:9092", "description": "host:port of a broker"}},
-            }
+            },
+            "webhooks": webhooks.SERVER,
         },
-        "channels": {channel_id(t.name): _channel(t) for t in TOPICS} | dict(_dead_letter_channels()),
-        "operations": dict(_operations()),
+        "channels": {channel_id(t.name): _channel(t) for t in TOPICS}
+        | dict(_dead_letter_channels())
+        | {webhooks.CHANNEL: webhooks.channel()},
+        "operations": dict(_operations()) | {"notifications.posts.webhooks": webhooks.operation()},
         "components": {
-            "schemas": _tolerant(_plain(definitions["$defs"]), kinds) | {"Envelope": _ENVELOPE},
-            "messages": {message_id(kind): _message(kind) for kind in kinds} | {"dead-letter": _dead_letter()},
+            "schemas": _tolerant(_plain(definitions["$defs"]), kinds)
+            | {"Envelope": _ENVELOPE, "WebhookHeaders": webhooks.HEADERS},
+            "messages": {message_id(kind): _message(kind) for kind in kinds}
+            | webhooks.messages()
+            | {"dead-letter": _dead_letter()},
         },
     }
 
@@ -152,7 +167,7 @@ def message_id(kind: type[Message]) -> str:
     return f"{kind.type}.{kind.version}"
 
 
-def _of(topic: Topic) -> list[type[Message]]:
+def of_topic(topic: Topic) -> list[type[Message]]:
     return [kind for kind in published() if kind.topic is topic]
 
 
@@ -163,7 +178,7 @@ def _channel(topic: Topic) -> Json:
         "title": topic.name,
         "description": topic.description,
         "servers": [{"$ref": "#/servers/kafka"}],
-        "messages": {message_id(k): {"$ref": f"#/components/messages/{message_id(k)}"} for k in _of(topic)},
+        "messages": {message_id(k): {"$ref": f"#/components/messages/{message_id(k)}"} for k in of_topic(topic)},
         "bindings": {"kafka": {"topic": topic.name, **cleanup}},
     }
 
@@ -185,10 +200,10 @@ def _dead_letter_channels() -> Iterable[tuple[str, Json]]:
 
 
 def _operations() -> Iterable[tuple[str, Json]]:
-    for sender, topic, kinds in _sent():
+    for sender, topic, kinds in sent():
         summary = f"Messages that {sender} sends."
         yield f"{sender}.sends.{topic.name}", _operation("send", topic, kinds, summary)
-    for reader, topic, kinds in _received():
+    for reader, topic, kinds in received():
         summary = f"Messages that {reader} reads."
         yield f"{reader}.receives.{topic.name}", _operation("receive", topic, kinds, summary)
     for service in declared():
@@ -204,31 +219,31 @@ def _operations() -> Iterable[tuple[str, Json]]:
         )
 
 
-def _sent() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
+def sent() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
     for topic in TOPICS:
         if topic in COMMANDERS:
-            yield COMMANDERS[topic], topic, _of(topic)
+            yield COMMANDERS[topic], topic, of_topic(topic)
         for name, service in declared().items():
             if kinds := emitted(service).get(topic):
                 yield name, topic, kinds
 
 
-def _received() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
+def received() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
     for name, service in declared().items():
         yield from ((name, topic, kinds) for topic, kinds in consumed(service).items())
     for reader, topics in STATUS_READERS.items():
-        yield from ((reader, topic, _of(topic)) for topic in topics)
+        yield from ((reader, topic, of_topic(topic)) for topic in topics)
 
 
 def consumed(service: Service) -> dict[Topic, list[type[Message]]]:
     """What a service reads, in the order of the types' names."""
-    return {topic: [kind for kind in _of(topic) if kind in kinds] for topic, kinds in service.consumes.items()}
+    return {topic: [kind for kind in of_topic(topic) if kind in kinds] for topic, kinds in service.consumes.items()}
 
 
 def emitted(service: Service) -> dict[Topic, list[type[Message]]]:
     """What a service writes, its refusals of commands among it."""
     topics = [topic for topic in TOPICS if any(kind.topic is topic for kind in service.emitted)]
-    return {topic: [kind for kind in _of(topic) if kind in service.emitted] for topic in topics}
+    return {topic: [kind for kind in of_topic(topic) if kind in service.emitted] for topic in topics}
 
 
 def _operation(action: str, topic: Topic, kinds: Collection[type[Message]], summary: str) -> Json:
@@ -248,13 +263,18 @@ def _message(kind: type[Message]) -> Json:
         "summary": (kind.__doc__ or "").strip().split(". ")[0].rstrip("."),
         "description": " ".join((kind.__doc__ or kind.__name__).split()),
         "contentType": "application/json",
-        "headers": {"$ref": "#/components/schemas/Envelope"},
+        "headers": {"allOf": [{"$ref": "#/components/schemas/Envelope"}, _constant_headers(kind)]},
         "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
         "correlationId": {"location": "$message.header#/ce_correlationid"},
-        "bindings": {"kafka": {"key": {"type": "string", "description": "The subject, usually an order id."}}},
+        "bindings": {"kafka": {"key": {"type": "string", "description": f"The subject: {key_of(kind)}."}}},
         "tags": [{"name": "command" if issubclass(kind, Command) else "event"}, {"name": kind.topic.owner}],
         "examples": [{"name": kind.type, "headers": _headers(kind), "payload": _example(kind)}],
     }
+
+
+def _constant_headers(kind: type[Message]) -> Json:
+    constants = {"ce_type": kind.type, "ce_dataschema": kind.schema_id()}
+    return {"type": "object", "properties": {name: {"const": value} for name, value in constants.items()}}
 
 
 def _headers(kind: type[Message]) -> Json:
@@ -265,7 +285,7 @@ def _headers(kind: type[Message]) -> Json:
         "ce_id": "01980c61-1f00-7d3a-9c11-2f6b8e0a4d55",
         "ce_source": kind.topic.owner if not kind.topic.name.endswith(".commands.v1") else "staff",
         "ce_type": kind.type,
-        "ce_subject": ORDER,
+        "ce_subject": example_key(kind),
         "ce_time": OPENED.isoformat(),
         "ce_dataschema": kind.schema_id(),
     }

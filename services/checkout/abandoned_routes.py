@@ -27,13 +27,17 @@ ABANDONED = f"placed_at is null and status in ('{S.EXPIRED}', '{S.CANCELLED}')"
 
 class AbandonedQuery(Query):
     store: Words = ""
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     limit: Number = Field(default=50, ge=1, le=MOST)
+    """At most so many entries."""
     after: queries.Cursor | None = None
     """The `next` of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbandonedPage:
+    """A page of checkouts that were opened and never submitted."""
+
     checkouts: list[Json]
     """One that only a newer build can read has `newer`, and what lists of orders have of it."""
     next: str | None

@@ -60,21 +60,26 @@ class OrdersQuery(Query):
     status: Annotated[tuple[OrderStatus, ...], BeforeValidator(_split)] = ()
     """Separated by commas."""
     store: Words = ""
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     q: Words = ""
     """The beginning of a number (with or without `ORD-`), an email, a first or a last name."""
     limit: Number = Field(default=50, ge=1, le=MOST)
+    """At most so many entries."""
     after: queries.Cursor | None = None
     """The `next` of the previous page."""
 
 
 class SkusQuery(Query):
     limit: Number = Field(default=50, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The `next` of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
+    """A page of orders."""
+
     orders: list[Json]
     """One that only a newer build can read has `newer`, and what the list can filter by."""
     next: str | None
@@ -83,9 +88,12 @@ class OrdersPage:
 
 @dataclass(frozen=True, slots=True)
 class SkusPage:
+    """A page of SKUs."""
+
     skus: list[Json]
     """One that only a newer build can read has `newer`, and its name."""
     next: str | None
+    """The `after` of the next page; null on the last one."""
 
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)

@@ -32,18 +32,22 @@ MOST = 500
 
 class StoresQuery(Query):
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The id of the previous page's last store."""
 
 
 class HistoryQuery(Query):
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     before: UUID | None = None
     """The id of the previous page's last change."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoresPage:
+    """A page of stores."""
+
     stores: list[Json]
     """By id. One that only a newer build can read has `newer`, and its id."""
     next: str | None
@@ -52,6 +56,8 @@ class StoresPage:
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
+    """A page of a store's history."""
+
     changes: list[Json]
     """The latest first: when, by whom, why, and each setting before and after."""
     next: str | None

@@ -22,6 +22,8 @@ PATH = "/stores/{store}/carriers"
 
 @dataclass(frozen=True, slots=True)
 class ShownCarriers:
+    """The pages on which customers follow parcels."""
+
     carriers: list[CarrierPage]
     """The store's own."""
     known: list[CarrierPage]

@@ -31,9 +31,12 @@ _FORGET = sa.text("""
 
 @dataclass(frozen=True, slots=True)
 class LoggedDownload:
+    """One download of a file by its link."""
+
     item: str
     """As fulfillment calls the execution: `1`, `1/2`."""
     at: datetime
+    """When it began."""
     address: str
     """IP address of the caller."""
     agent: str

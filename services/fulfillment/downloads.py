@@ -16,8 +16,8 @@ from services.fulfillment.file_response import IF_RANGE, RANGE, UNCACHED, send_f
 from services.fulfillment.gateways.files import FileStore
 from services.fulfillment.gateways.links import BadLink, Claim, Links
 from services.fulfillment.storage import Queries
-from shared.contracts.fulfillment import Download, Execution
-from shared.contracts.values import Given, Line
+from shared.contracts.fulfillment import Download
+from shared.contracts.values import Execution, Given, Line
 from shared.shell.http.access import FindStore, add_public, add_route, found_by
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header
 from shared.shell.http.limits import LIMITS
@@ -45,6 +45,8 @@ DOWNLOADS = Declaration(
 
 
 class RenewedItem(Given):
+    """Which download to renew."""
+
     item: Execution
     """The item, or `1/2` for its second action."""
     file: Line = ""
@@ -52,8 +54,12 @@ class RenewedItem(Given):
 
 
 class RenewedLink(Given):
+    """A new link to a download."""
+
     link: str
+    """The signed link."""
     expires: datetime
+    """When it stops working."""
 
 
 RENEW = Declaration(

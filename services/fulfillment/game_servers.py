@@ -34,13 +34,21 @@ class ShownServer:
     """`failures`: tests in a row that failed."""
 
     server: str
+    """The server's id within the store."""
     name: str
+    """As staff call it."""
     game: Game
+    """How it reads commands."""
     host: str
+    """The server's host name or IP address."""
     port: int
+    """The port of RCON."""
     password: str
+    """The name of the secret that is its RCON password."""
     health: Health | None
+    """The latest test; null: it was not tested yet."""
     failures: int
+    """How many tests in a row have failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,17 @@ class NewerServer:
     """Only a newer build can read it."""
 
     server: str
+    """The server's id within the store."""
     newer: Literal[True] = True
+    """Always true."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownServers:
+    """A store's game servers."""
+
     servers: tuple[ShownServer | NewerServer, ...]
+    """All of them."""
 
 
 _servers: TypeAdapter[ShownServers] = TypeAdapter(ShownServers)

@@ -51,13 +51,20 @@ _history: TypeAdapter[ProductHistory] = TypeAdapter(ProductHistory)
 
 @dataclass(frozen=True, slots=True)
 class PoolCounts:
+    """How many codes a pool has."""
+
     free: int
+    """Codes that can be given."""
     taken: int
+    """Codes that were given."""
     orders_waiting: int
+    """Orders that wait for its codes."""
     products: int
     """How many of the store's products use it."""
     name: str = ""
+    """As staff read it."""
     low_water: int = 0
+    """Its low-water mark: staff are told when fewer codes are free."""
     low_since: datetime | None = None
     """Since when fewer than `low_water` are free, or orders wait."""
 

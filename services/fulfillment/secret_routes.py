@@ -24,10 +24,14 @@ class SecretValue(Given):
     """What a secret is. It is sealed at once, and never shown again."""
 
     value: Annotated[SecretStr, Field(min_length=1, max_length=4000)]
+    """The secret itself."""
 
 
 class SecretChanged(Given):
+    """A secret was set or removed."""
+
     name: Annotated[str, StringConstraints(max_length=64)]
+    """The secret's name."""
 
 
 _CHANGED = (DeclaredResponse(SecretChanged),)

@@ -45,7 +45,9 @@ class SetSecret:
     """What is shown of one."""
 
     name: str
+    """The secret's name."""
     set_at: datetime
+    """When it was set last."""
     set_by: str
     """Who set it last."""
 

@@ -34,18 +34,22 @@ class StockQuery(Query):
     low: bool = False
     """Only SKUs of which fewer units are free than their products say are enough."""
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The SKU of the previous page's last row."""
 
 
 class HistoryQuery(Query):
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     before: UUID | None = None
     """The id of the previous page's last movement."""
 
 
 @dataclass(frozen=True, slots=True)
 class StockPage:
+    """A page of a store's stock."""
+
     stock: list[Json]
     """By SKU."""
     next: str | None
@@ -54,6 +58,8 @@ class StockPage:
 
 @dataclass(frozen=True, slots=True)
 class MovementsPage:
+    """A page of a SKU's history."""
+
     movements: list[Json]
     """The latest first."""
     next: str | None

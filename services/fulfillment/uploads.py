@@ -33,16 +33,24 @@ UPLOAD_REFUSED = (
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
+    """A file in the store's folder."""
+
     name: str
     """As products name it."""
     size: int
+    """Its size in bytes."""
     modified: datetime
+    """When it was uploaded."""
     etag: str
+    """It changes with the file's content."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFiles:
+    """A page of the store's files."""
+
     files: list[ListedFile]
+    """The page's files."""
     next: str | None
     """The `after` of the page behind this one."""
 
@@ -51,6 +59,7 @@ class FilesPage(Query):
     after: Words = ""
     """The name of the last file of the page before."""
     limit: Annotated[Number, Field(ge=1, le=1000)] = 1000
+    """At most so many entries."""
 
 
 PUT = Declaration(

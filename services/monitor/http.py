@@ -26,17 +26,24 @@ class MinutesQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class OrdersInMinute:
+    """How many orders a store had in one minute."""
+
     minute: datetime
     """When it began."""
     store: str
+    """The store's id."""
     orders: int
+    """How many orders were placed in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrdersInMinutes:
+    """How many orders were placed, minute by minute."""
+
     first: datetime
     """The first minute that is counted here."""
     last: datetime
+    """The last minute that is counted here."""
     complete: bool
     """Whether the topic has been read up to where it ended when the monitor started."""
     lag: int | None

@@ -65,16 +65,19 @@ class Lifetime(Given):
     """The body of `POST /feeds/{recipient}/token`."""
 
     seconds: int = Field(default=3600, ge=60, le=86_400)
+    """How long the token is valid, in seconds."""
 
 
 class Marks(Given):
     """Which entries; all of the feed if missing."""
 
     ids: tuple[UUID, ...] | None = Field(default=None, max_length=1000)
+    """The entries' ids. Missing: all entries of the feed."""
 
 
 class FeedQuery(Query):
     limit: Number = Field(default=PAGE, ge=1, le=MOST)
+    """At most so many entries."""
     before: UUID | None = None
     """The `next` of the previous page."""
     unread: bool = False
@@ -90,23 +93,34 @@ class StreamQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
+    """A page of a recipient's feed."""
+
     entries: list[Json]
     """Newest first."""
     unread: int
+    """How many entries of the whole feed are unread."""
     next: str | None
     """The `before` of the next page; null on the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
+    """What was marked."""
+
     changed: int
+    """How many entries were changed."""
     unread: int
+    """How many entries of the feed are unread now."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedToken:
+    """A token that reads and marks one recipient's feed, for a browser."""
+
     token: str
+    """Sent as `Authorization: Bearer <token>`, or as `?token=` where a browser cannot set headers."""
     expires: datetime
+    """When it stops being valid."""
 
 
 LAST_EVENT_ID = Header("Last-Event-ID", "The id of the last entry that the reader has.")

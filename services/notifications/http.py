@@ -104,7 +104,9 @@ class NewEndpoint(Given):
     """The body of `POST /stores/{store}/webhooks`."""
 
     url: CallableUrl
+    """Where events are sent by POST."""
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
+    """Which events are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +114,43 @@ class ShownEndpoint:
     """Without its secret."""
 
     endpoint: str
+    """The webhook endpoint's id within the store."""
     url: str
+    """Where events are sent by POST."""
     events: Sequence[str]
+    """Which events are sent."""
     paused: bool
+    """Deliveries are kept instead of sent."""
     reason: str
+    """Why it is paused; empty: it is not, or no reason was given."""
     since: datetime
+    """When it was registered."""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeEndpoint:
+    """The endpoint that was registered."""
+
     endpoint: str
+    """The webhook endpoint's id within the store."""
     url: str
+    """Where events are sent by POST."""
     events: Sequence[str]
+    """Which events are sent."""
     paused: bool
+    """Deliveries are kept instead of sent."""
     secret: str | None
     """Shown once: null in the reply to a repetition."""
     duplicate: bool
+    """An earlier request with the same Idempotency-Key had registered it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointList:
+    """A store's webhook endpoints."""
+
     webhooks: list[ShownEndpoint]
+    """All of them, without their secrets."""
 
 
 LISTING = Declaration("A store's webhook endpoints", (DeclaredResponse(EndpointList),), refused=(HTTPStatus.CONFLICT,))

@@ -36,15 +36,21 @@ Attempts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 class LostQuery(Query):
     what: Literal["mails", "webhooks"] = "mails"
+    """`mails` or `webhooks`. Missing: both."""
     since: UtcMoment | None = None
+    """The beginning of the period."""
     until: UtcMoment | None = None
+    """Its end, which does not belong to it. Missing: now."""
     endpoint: Words | None = None
+    """Only what was lost of this webhook endpoint."""
     after: Words = ""
     """The `next` of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostPage:
+    """A page of emails and webhook deliveries that were lost."""
+
     lost: list[Json]
     """An order whose messages only a newer build can read is one entry, with `newer`."""
     next: str | None

@@ -46,22 +46,32 @@ class PaymentsQuery(Query):
     currency: Words | None = None
     """As `provider`."""
     store: Words | None = None
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     number: Words | None = None
+    """Only the order with this number."""
     reference: Words | None = None
+    """Only those with this reference: the provider's id of the charge or refund."""
     unresolved: bool = False
     """Only those with a charge or refund whose outcome is unknown."""
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: Words = ""
     """The order of the previous page's last payment."""
 
 
 class LedgerQuery(Query):
     kind: Words | None = None
+    """Only entries of this kind."""
     account: Words | None = None
+    """Only entries of this account."""
     currency: Words | None = None
+    """Only entries in this currency (ISO 4217 code)."""
     provider: Words | None = None
+    """Only entries of this payment provider."""
     store: Words | None = None
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     reference: Words | None = None
+    """Only those with this reference: the provider's id of the charge or refund."""
     key: Words | None = None
     """The order."""
     begin: UtcMoment | None = Field(default=None, alias="from")
@@ -69,18 +79,25 @@ class LedgerQuery(Query):
     to: UtcMoment | None = None
     """Earlier than this."""
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: UUID | None = None
     """The id of the previous page's last entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentsPage:
+    """Payments that match."""
+
     payments: list[Json]
+    """By order id."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerPage:
+    """A payment's entries in the ledger."""
+
     entries: list[Json]
+    """In the order in which they were made."""
 
 
 PAYMENT = Declaration("An order's payment: sums, attempts, refunds", refused=READ_REFUSED)

@@ -66,13 +66,17 @@ def _place(given: object) -> object:
 
 class OwedQuery(Query):
     store: Words | None = None
+    """Only those of this store. Missing: of all stores, which the token must be for."""
     limit: Number = Field(default=100, ge=1, le=MOST)
+    """At most so many entries."""
     after: Annotated[tuple[datetime, Words] | None, BeforeValidator(_place), WithJsonSchema({"type": "string"})] = None
     """The `next` of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwedPage:
+    """A page of payments of which customers are owed something."""
+
     owed: list[Json]
     """One that only a newer build can read has `newer`, and the sum."""
     next: str | None

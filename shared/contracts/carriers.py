@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from shared.contracts.addresses import reach_of_url
+from shared.core.descriptions import Unit
 
 PLACEHOLDER = "{tracking}"
 LONGEST_PAGE = 1000
@@ -44,5 +45,5 @@ TrackingPage = Annotated[
     str,
     StringConstraints(max_length=LONGEST_PAGE),
     AfterValidator(tracking_page),
-    Field(description="An https URL; `{tracking}` stands once, behind the host, for the tracking number."),
+    Unit("An https URL; `{tracking}` stands once, behind the host, for the tracking number."),
 ]

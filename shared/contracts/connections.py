@@ -18,12 +18,13 @@ class ConfigureServer(Command, type="server.configure", topic=COMMANDS):
     """Set how a game server's console is reached; it is tested at once. Key: `<store>/server/<id>`."""
 
     name: Line = Field(min_length=1)
-    """As staff call it."""
+    """The server's name, as staff call it."""
     game: Game
-    """How it reads commands."""
+    """The game, which decides how the server reads commands."""
     host: ServerHost
+    """The server's host name or IP address."""
     port: Annotated[int, Field(ge=1, le=65535)]
-    """Of RCON, not of the game."""
+    """The port of RCON, not of the game."""
     password: Id
     """The name of the store's secret that is its RCON password, never the password itself."""
 
@@ -51,4 +52,4 @@ class ConfigureCarrier(Command, type="carrier.configure", topic=COMMANDS):
     carrier: Line = Field(min_length=1, pattern=r"\S")
     """As staff write it when they send a parcel, in capitals or not."""
     page: TrackingPage | None = None
-    """None: no page of the store's own any more. Of well-known carriers fulfillment has one."""
+    """Missing: the store has no page of its own any more. Fulfillment knows those of well-known carriers."""

@@ -8,16 +8,19 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from shared.contracts.checkout import ORDERS
-from shared.contracts.fulfillment import COMMANDS, EVENTS, Execution
+from shared.contracts.fulfillment import COMMANDS, EVENTS
 from shared.contracts.payments import RefundPayment
 from shared.contracts.values import (
     Amount,
     Count,
+    Execution,
     FreeText,
     Given,
     Id,
     Instructions,
+    ItemId,
     Line,
+    PartId,
     Short,
     Text,
     Url,
@@ -25,11 +28,17 @@ from shared.contracts.values import (
     Wait,
 )
 from shared.core import Command, Event
+from shared.core.descriptions import Means
 
-Why = Annotated[Line, Field(min_length=1)]
-"""For staff: it appears in the order's timeline, and the customer never reads it."""
-Items = Annotated[tuple[Id, ...], Field(max_length=1000)]
-Executions = Annotated[tuple[Execution, ...], Field(max_length=1000)]
+Why = Annotated[
+    Line,
+    Field(min_length=1),
+    Means("Why, for staff: it appears in the order's timeline, and the customer never reads it."),
+]
+Items = Annotated[tuple[Id, ...], Field(max_length=1000), Means("Items by their ids, with all of their actions.")]
+Executions = Annotated[
+    tuple[Execution, ...], Field(max_length=1000), Means("Single actions: `1/2` is the second of item 1.")
+]
 StoredName = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9._:@/-]+$")]
 Units = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -42,13 +51,13 @@ class MarkDeliveredDelivery(Command, type="delivery.mark_delivered", topic=COMMA
 
     items: Items = ()
     executions: Executions = ()
-    """Single ones: `1/2` is the second of item 1."""
+    """Single actions of items: `1/2` is the second of item 1."""
     codes: tuple[Line, ...] = Field(default=(), max_length=200)
     """What the customer gets, if it is codes: of one execution only."""
     note: FreeText = ""
     """For the customer, who reads it once, with the first of the items."""
     notify: bool = True
-    """False: the customer is not told."""
+    """True: the customer is sent an email. False: the customer is not told."""
     reason: Why
 
 
@@ -80,16 +89,19 @@ class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
     """Give the customer something more with an item of this order: a link or a file, a text, or both."""
 
     item: Execution
+    """The item, or `1/2` for its second action."""
     link: Url | None = None
+    """A link for the customer."""
     note: FreeText = ""
+    """A text for the customer."""
     notify: bool = True
-    """False: the customer gets it with the next resending."""
+    """True: the customer is sent it at once. False: with the next resending."""
     reason: Why
     file: StoredName | None = None
     """One of the store's files, or one that was uploaded for this order: the customer gets a signed link, which ends
     with the item."""
     file_name: Line = ""
-    """What the customer sees; empty: as the file is called."""
+    """The file's name as the customer sees it. Empty: as the file is called."""
     expires_after: Wait = timedelta(days=7)
     """How long each link to the file works."""
 
@@ -121,23 +133,25 @@ class StartDelivery(Command, type="delivery.start", topic=COMMANDS):
     """Deliver a paid order of a store whose deliveries are started by hand."""
 
     reason: Line = ""
+    """Why, for the order's timeline."""
 
 
 class ReturnedLine(Given):
     """Units of one item that came back."""
 
-    item: Id
+    item: ItemId
     quantity: Units | None = None
-    """Without it: all that were delivered and are not returned yet."""
+    """How many units. Missing: all that were delivered and are not returned yet."""
     amount: Amount | None = None
-    """To refund for them. Without it: all that is left of the item, if all units are returned. 0: nothing, as for what
-    was free, which payments refuses to refund."""
+    """How much to refund for them. Missing: all that is left of the item, if all units are returned. 0: nothing, as for
+    what was free, which payments refuses to refund."""
 
 
 class ReturnDelivery(Command, type="delivery.return", topic=COMMANDS):
     """Items came back from the customer."""
 
     items: tuple[ReturnedLine, ...] = Field(min_length=1, max_length=200)
+    """What came back."""
     resaleable: bool = True
     """Put them back in stock, where it is counted and a refund has not done so. False: they are written off."""
     refund: bool = False
@@ -152,7 +166,9 @@ class ParcelDelivered(Command, type="parcel.delivered", topic=COMMANDS):
     """A parcel has reached the customer, as staff or its carrier say."""
 
     parcel: Id
+    """The parcel's id within the order, as in `order.ship`."""
     reason: Line = ""
+    """For the order's timeline: how it is known."""
 
 
 # Facts
@@ -175,35 +191,45 @@ class DeliveryNoted(Event, type="delivery.noted", topic=EVENTS):
     """Staff, or a carrier, did something about deliveries. What it changes follows, in facts of its own."""
 
     action: StaffAction
+    """What was done."""
     items: tuple[Id, ...] = ()
-    """Empty: the whole order, or more than 20."""
+    """The items that it is about. Empty: the whole order, or more than 20."""
     text: Text = ""
+    """For the order's timeline: why, or what was done in detail."""
 
 
 class ResentItem(Value):
-    item: Id
+    """An item that the customer is sent once more, or something more with it."""
+
+    item: PartId
     instructions: Instructions
+    """How the customer gets or uses it, with links that are signed again."""
     name: Short | None = None
-    """Of what the offer, or every order, brings."""
+    """The name of what the offer, or every order, brings. Missing: it is an item of the order."""
 
 
 class DeliveryResent(Event, type="delivery.resent", topic=EVENTS):
     """What the customer is to be sent, once more or in addition. The status of the items stays as it is."""
 
     items: tuple[ResentItem, ...]
+    """What is sent."""
 
 
 class ItemReturned(Event, type="item.returned", topic=EVENTS):
     """Units of an item came back."""
 
-    item: Id
+    item: ItemId
     quantity: Count
+    """How many units came back this time."""
     returned: Count
-    """All that have come back so far."""
+    """How many units of the item have come back so far."""
     whole: bool
     """Nothing of it is left with the customer."""
     resaleable: bool
+    """The units are put back in stock, where it is counted and a refund has not done so. False: they are written
+    off."""
     reason: Short
+    """Why, as staff wrote it."""
     refund: Line | None = None
     """The id of the `payment.refund` that payments was sent for it, and for what was returned along with it."""
 
@@ -213,11 +239,11 @@ class DeliveryWaitsForStaff(Event, type="delivery.waits_for_staff", topic=EVENTS
     waits, ever more rarely. At its beginning only where no other fact says so."""
 
     what: Line
-    """`Printable maps and 2 more`."""
+    """What waits, for staff: `Printable maps and 2 more`."""
     text: Text
     """What each waits for, and for how long."""
     since: AwareDatetime
-    """Of what has waited longest."""
+    """Since when the one has waited that has waited longest."""
     again: bool = False
     """Staff were told before."""
     access_left: bool = False
@@ -229,9 +255,10 @@ class OrderWaitsForStaff(Event, type="order.waits_for_staff", topic=ORDERS):
     rarely, while they wait."""
 
     what: Line
-    """`Printable maps and 2 more`."""
+    """What waits, for staff: `Printable maps and 2 more`."""
     text: Text
     """What each waits for, and for how long."""
     since: AwareDatetime
+    """Since when the one has waited that has waited longest."""
     again: bool = False
     """Staff were told before."""

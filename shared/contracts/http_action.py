@@ -106,9 +106,9 @@ class SecretHeader(Given):
     """A header whose value is one of the store's secrets, which no message carries."""
 
     secret: Id
-    """Its name."""
+    """The name of the secret."""
     prefix: Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,50})$")] | None = None
-    """Before the secret, as in `Bearer `."""
+    """What stands before the secret, as in `Bearer `."""
 
 
 class ExpectedAnswer(Given):
@@ -117,6 +117,7 @@ class ExpectedAnswer(Given):
     pointer: Annotated[str, StringConstraints(max_length=200)]
     """Where: a JSON Pointer (RFC 6901), as in `/data/status`."""
     value: JsonValue
+    """What must be there: the value is equal to this one."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -130,16 +131,19 @@ class HttpCall(Given):
     JSON strings in the body."""
 
     method: Method = "POST"
+    """The request's HTTP method."""
     url: UrlTemplate
+    """Where the request is sent. Placeholders may be in its path and its query."""
     headers: Annotated[dict[HeaderName, HeaderText | SecretHeader], Field(max_length=20)] = Field(default_factory=dict)
+    """Further headers by name: a text, or the name of a secret."""
     body: Annotated[JsonValue, AfterValidator(_body)] = None
-    """Any JSON value; its strings may have placeholders."""
+    """The request's JSON: any value, whose strings may have placeholders."""
     signed: Id | None = None
     """The name of the secret (`whsec_…`) by which the call is signed as Standard Webhooks says."""
     statuses: Annotated[tuple[Status, ...], Field(max_length=20)] = ()
-    """Of success. Without: 200 to 299; 410, too, where it revokes."""
+    """HTTP statuses that mean success. Empty: 200 to 299; 410, too, where it revokes."""
     expected: ExpectedAnswer | None = None
-    """Success also needs this."""
+    """What the answer must hold to be a success, besides its status."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -167,11 +171,12 @@ class HttpAction(HttpCall):
     its `Idempotency-Key`."""
 
     kind: Literal["http"] = "http"
+    """The kind of action."""
     revoke: HttpCall | None = None
-    """Without it nothing is called when the item is revoked."""
+    """The call that revokes the item. Missing: nothing is called then."""
     enter: Url | None = None
     """Where the customer uses what was delivered."""
     note: Text | None = None
-    """For the customer."""
+    """A text for the customer."""
     show_answers: bool = False
     """The answers hold nothing secret: staff see how they begin when a call fails."""

@@ -9,7 +9,19 @@ from pydantic import AfterValidator, Field, StringConstraints
 from shared.contracts.checkout import COMMANDS, ORDERS, CancelOrder
 from shared.contracts.payments import RefundPayment
 from shared.contracts.text import lines
-from shared.contracts.values import Amount, Count, Currency, FreeText, Id, Line, Moment, OrderItem, Short, Text
+from shared.contracts.values import (
+    Amount,
+    Count,
+    Currency,
+    FreeText,
+    Line,
+    Moment,
+    OrderItem,
+    OrderNumber,
+    Short,
+    StoreId,
+    Text,
+)
 from shared.core import Command, Event
 
 Request = Literal["cancel", "refund"]
@@ -24,6 +36,7 @@ class NoteOrder(Command, type="order.note", topic=COMMANDS):
     """Add a note for staff. Customers never see it."""
 
     text: NoteText
+    """The note."""
     about: Literal["order", "customer"] = "order"
     """A note on the customer is shown with all orders of that email address in the store."""
 
@@ -33,8 +46,11 @@ class MessageOrder(Command, type="order.message", topic=COMMANDS):
     evidence, and not sent on."""
 
     sender: Literal["customer", "store"]
+    """Who wrote it."""
     text: LongText
+    """What was written."""
     written_at: Moment
+    """When it was written."""
     author: Line = ""
     """The name of who wrote it, as the other system has it."""
     attachments: tuple[Line, ...] = Field(default=(), max_length=20)
@@ -48,8 +64,9 @@ class AnswerOrder(Command, type="order.answer", topic=COMMANDS):
     wants: Request
     """What is answered. Refused if the customer asked for something else, or for nothing."""
     granted: bool
+    """True: it is done. False: it is declined, and the order stays as it is."""
     text: FreeText = ""
-    """For the customer."""
+    """A text for the customer."""
 
     def also_needs(self) -> tuple[str, ...]:
         if not self.granted:
@@ -74,16 +91,20 @@ class OrderAsked(Event, type="order.asked", topic=ORDERS):
     """The customer asks the store to cancel the order, or to refund it. Staff answer."""
 
     wants: Request
+    """What the customer asks for."""
     text: Text = ""
+    """Why, in the customer's words."""
 
 
 class OrderAnswered(Event, type="order.answered", topic=ORDERS):
     """Staff have answered what the customer asked for."""
 
     wants: Request
+    """What the customer had asked for."""
     granted: bool
+    """Whether it is done."""
     text: Text = ""
-    """For the customer."""
+    """A text for the customer."""
 
 
 class OrderPaidElsewhere(Event, type="order.paid_elsewhere", topic=ORDERS):
@@ -91,17 +112,21 @@ class OrderPaidElsewhere(Event, type="order.paid_elsewhere", topic=ORDERS):
     any more; what is captured all the same goes back."""
 
     attempt: Count
-    """Counts on from the customer's attempts."""
-    number: Short
-    store: Id
+    """The number of this payment: it counts on from the customer's attempts."""
+    number: OrderNumber
+    store: StoreId
     amount: Amount
     """The order's amount; 0 if it is given."""
     currency: Currency
     items: tuple[OrderItem, ...]
+    """The order's lines."""
     method: Short | None = None
     """`bank_transfer`, `cash` or `other`; missing if it is given."""
     reference: Short = ""
+    """The reference of the transfer or the receipt."""
     note: Text = ""
+    """What staff noted."""
     by: Short = ""
     """Who completed it."""
     given: bool = False
+    """It is given for nothing."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from pydantic import AwareDatetime
 
 from shared.contracts.payments import COMMANDS, EVENTS
-from shared.contracts.values import Amount, Count, Email, Locale, Short, Url, Value
+from shared.contracts.values import (
+    Amount,
+    Count,
+    Email,
+    Locale,
+    OrderNumber,
+    Provider,
+    Short,
+    Url,
+    Value,
+)
 from shared.core import Command, Event
 
 
@@ -13,7 +23,9 @@ class PayLine(Value):
     """A line of the order. Amounts in minor units."""
 
     product: Short
+    """The product's name, or that of the delivery charge."""
     quantity: Count
+    """How many units."""
     amount: Amount
     """Before discounts, and before tax unless prices include it."""
 
@@ -21,29 +33,38 @@ class PayLine(Value):
 class PayPage(Value):
     """What a page needs that asks the customer to pay an order. It names no customer."""
 
-    number: Short
+    number: OrderNumber
     store: Short
-    """Its name."""
+    """The store's name."""
     support: Email
+    """Where customers write to."""
     order_url: Url
     """The order's page in the shop."""
     lines: tuple[PayLine, ...]
+    """The order's lines."""
     subtotal: Amount
+    """Sum of the lines."""
     discount: Amount
+    """Sum of the discounts."""
     tax: Amount
+    """Sum of the taxes."""
     amount: Amount
     """What is to be paid."""
     until: AwareDatetime
+    """When the time to pay ends."""
     attempts: Count
     """How many payments were requested."""
     tries_left: Count
+    """How often the customer can still try to pay."""
     providers: tuple[Short, ...]
-    """That the store offers."""
+    """The payment providers that the store offers."""
     prices_include_tax: bool = False
+    """The lines' amounts include the tax."""
     retry_after: AwareDatetime | None = None
     """When the customer can pay again, unless at once."""
     locale: Locale | None = None
     time_zone: Short | None = None
+    """The store's time zone: `Europe/Berlin`. Missing: UTC."""
     languages: tuple[Short, ...] = ()
     """Of the store, the first of which is for all other customers. Empty: all that there are."""
 
@@ -53,7 +74,7 @@ class RetryPayment(Command, type="payment.retry", topic=COMMANDS):
 
     attempt: Count
     """The latest payment attempt that the page has shown."""
-    provider: Short
+    provider: Provider
     payment_method: Short
     """The provider's id: `pm_…`. Never a card number."""
     return_url: Url
@@ -65,7 +86,9 @@ class PaymentRetryRequested(Event, type="payment.retry_requested", topic=EVENTS)
     since, or the order cannot be paid any more."""
 
     attempt: Count
-    """The latest that there was: a second request after the same one changes nothing."""
-    provider: Short
+    """The latest payment attempt that there was: a second request after the same one changes nothing."""
+    provider: Provider
     payment_method: Short
+    """The provider's id of the payment method: `pm_…`."""
     return_url: Url
+    """Where the customer returns to from the bank."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from shared.contracts.payment_status import STATUS, PaymentStatusRecord
 from shared.contracts.values import (
     Amount,
     Card,
@@ -14,9 +15,11 @@ from shared.contracts.values import (
     FreeText,
     Given,
     Id,
+    ItemId,
     Line,
-    PaymentStatus,
-    Revision,
+    PaymentAttempt,
+    Provider,
+    RefundId,
     Short,
     Text,
     Url,
@@ -24,18 +27,15 @@ from shared.contracts.values import (
 )
 from shared.core import Command, Event, Refusal, Topic
 
+__all__ = ["STATUS", "PaymentStatusRecord"]
+"""What other modules have from here, too."""
+
 COMMANDS = Topic("payments.commands.v1", owner="payments", description="Requests for refunds, and manual settlement.")
 EVENTS = Topic("payments.events.v1", owner="payments", description="Facts about charges and refunds.")
 CALLBACKS = Topic(
     "payments.callbacks.v1",
     owner="payments",
     description="What providers reported in callbacks. Payments itself reads it, in case its database is restored.",
-)
-STATUS = Topic(
-    "payments.status.v1",
-    owner="payments",
-    compacted=True,
-    description="The latest complete state of every order's payment, for staff tools.",
 )
 
 
@@ -48,24 +48,28 @@ RefundReason = Literal["requested_by_customer", "duplicate", "fraudulent", "not_
 class RefundLine(Given):
     """The amount to refund for one item. Without `amount`: everything that is left of it."""
 
-    item: Id
+    item: ItemId
     amount: Amount | None = None
+    """How much. Missing: all that is left of the item."""
 
 
 class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
     """Refund a payment by items, an amount or, with neither, everything that is left. More than is left is refused."""
 
     amount: Amount | None = None
+    """How much, if no items are named."""
     items: tuple[RefundLine, ...] = Field(default=(), max_length=200)
+    """Which items, and how much of each."""
     reason: Line = "requested_by_customer"
     """One of requested_by_customer, duplicate, fraudulent, not_as_described, other."""
     note: FreeText = ""
+    """Why, for the order's timeline."""
     attempt: Count | None = None
-    """Whose charge to refund. Without it: the attempt that paid the order."""
+    """The payment attempt whose charge is refunded. Missing: the one that paid the order."""
     refund_payment: bool = True
     """False: the refund is only recorded. The customer gets the money in another way, as `note` says."""
     reference: Line = ""
-    """Of the way in which the customer gets the money, where the refund is only recorded."""
+    """The reference of the transfer by which the customer gets the money, where the refund is only recorded."""
     remove_access: tuple[Id, ...] | None = Field(default=None, max_length=200)
     """Of the items that this refund makes wholly refunded: those whose access is removed. Without it: all of them. None
     (`[]`): the customer keeps what was delivered. What was not delivered yet is not delivered any more."""
@@ -82,12 +86,13 @@ class RecordPayment(Command, type="payment.record", topic=COMMANDS):
     by hand was requested, or if it is recorded already."""
 
     method: Literal["bank_transfer", "cash", "other"]
+    """How the customer paid."""
     amount: Amount | None = None
     """What was paid, if it is to be compared. Refused if it is not the order's amount."""
     reference: Line = ""
-    """Of the transfer or the receipt."""
+    """The reference of the transfer or the receipt."""
     note: FreeText = ""
-    """Appears in the order's timeline."""
+    """Why. Appears in the order's timeline."""
 
 
 class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
@@ -115,7 +120,7 @@ class PaymentReported(Event, type="payment.reported", topic=CALLBACKS):
     """A provider reported something in a callback, and payments accepted it."""
 
     report: Short
-    """What kind of report."""
+    """The kind of report: a name that payments uses."""
     body: dict[str, Any]
     """Whatever payments needs to know of it."""
 
@@ -123,50 +128,56 @@ class PaymentReported(Event, type="payment.reported", topic=CALLBACKS):
 class PaymentActionRequired(Event, type="payment.action_required", topic=EVENTS):
     """The customer must confirm the payment at `url` (3-D Secure)."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     url: Url
+    """The bank's page, to which the customer is sent."""
 
 
 class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
     """A payment was captured."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     amount: Amount
+    """What was captured."""
     currency: Currency
-    provider: Short
+    provider: Provider
     transaction: Short
     """The provider's id: `pi_…`."""
     card: Card | None = None
+    """The card that was charged, as far as the provider describes it."""
     captured_at: AwareDatetime
+    """When payments learned of the capture."""
     method: Short | None = None
-    """`card`, …"""
+    """How the customer paid: `card`, …"""
 
 
 class PaymentDeclined(Event, type="payment.declined", topic=EVENTS):
     """A payment attempt was declined. Nothing was charged."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     code: Short
     """For staff: the provider's decline code, if it has one (`do_not_honor`)."""
     text: Text
-    """For the customer."""
+    """A text for the customer."""
     card: Card | None = None
+    """The card that was declined, as far as the provider describes it."""
     reason: Short | None = None
     """For the customer, one of card_declined, insufficient_funds, expired_card, incorrect_details, limit_exceeded,
     not_supported, not_confirmed, try_again, payment_method_unusable, not_chargeable, not_charged."""
     detail: Text | None = None
     """For staff: the provider's message. Never shown to customers."""
     provider: Short | None = None
+    """The payment provider: `stripe`, or `manual`."""
     method: Short | None = None
-    """`card`, …"""
+    """How the customer paid: `card`, …"""
 
 
 class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
     """The outcome of a call to the provider is unknown. Payments keeps checking; staff can settle it."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     text: Text
-    """For staff."""
+    """A text for staff."""
 
 
 class PaymentStrayCharge(Event, type="payment.stray_charge", topic=EVENTS):
@@ -176,6 +187,7 @@ class PaymentStrayCharge(Event, type="payment.stray_charge", topic=EVENTS):
     attempt: Count
     """As the charge names it."""
     amount: Amount
+    """The amount of the charge."""
     currency: Currency
     transaction: Short
     """The provider's id: `pi_…`."""
@@ -184,9 +196,10 @@ class PaymentStrayCharge(Event, type="payment.stray_charge", topic=EVENTS):
 class PaymentRefundNeeded(Event, type="payment.refund_needed", topic=EVENTS):
     """A refund that the provider's API cannot make: staff make it, then settle it as `refunded`."""
 
-    refund: Id
-    attempt: Count
+    refund: RefundId
+    attempt: PaymentAttempt
     amount: Amount
+    """How much to refund."""
     currency: Currency
     text: Text
     """For staff: where and how."""
@@ -195,30 +208,31 @@ class PaymentRefundNeeded(Event, type="payment.refund_needed", topic=EVENTS):
 class PaymentSettled(Event, type="payment.settled", topic=EVENTS):
     """Staff recorded the outcome of an unresolved attempt or refund. The resulting facts are published with it."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     refund: Short = ""
     """The refund's id; empty if the attempt itself is meant."""
     outcome: Short
     """One of captured, not_charged, refunded, not_refunded."""
     reference: Short = ""
+    """The provider's id of the charge or refund, as staff gave it."""
     reason: Text
-    """For staff."""
+    """A text for staff."""
 
 
 class PaymentSettlementContradicted(Event, type="payment.settlement_contradicted", topic=EVENTS):
     """The provider's report differs from a manual settlement and overrides it. Needs attention."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     refund: Short = ""
     """The refund's id; empty if the attempt itself is meant."""
     text: Text
-    """For staff."""
+    """A text for staff."""
 
 
 class PaymentCancelled(Event, type="payment.cancelled", topic=EVENTS):
     """An open payment attempt was cancelled. Nothing was or will be charged."""
 
-    attempt: Count
+    attempt: PaymentAttempt
     code: Short | None = None
     """For staff: why the provider does not take the amount (`amount_too_small`, `amount_too_large`, `amount_off_step`),
     if that is why."""
@@ -229,8 +243,11 @@ class PaymentCancelled(Event, type="payment.cancelled", topic=EVENTS):
 
 
 class RefundedLine(Value):
-    item: Id
+    """What a refund returns of one item."""
+
+    item: ItemId
     amount: Amount
+    """This refund's amount for the item."""
     whole: bool
     """True if nothing of the item is left to refund."""
 
@@ -238,10 +255,12 @@ class RefundedLine(Value):
 class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
     """A refund was made."""
 
-    refund: Id
+    refund: RefundId
     amount: Amount
+    """The amount of this refund."""
     currency: Currency
     captured: Amount
+    """What was captured for the order, refunds not subtracted."""
     refunded: Amount
     """Sum of all refunds so far."""
     items: tuple[RefundedLine, ...] = ()
@@ -265,11 +284,13 @@ class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
     """The provider did not make the refund, or the bank sent it back. What the store owes is tried again; of that, only
     the first failure is published."""
 
-    refund: Id
+    refund: RefundId
     amount: Amount
+    """The amount of the refund that failed."""
     code: Short
+    """Why, machine-readable: the provider's code, if it has one."""
     text: Text
-    """For staff."""
+    """A text for staff."""
     returned: bool = False
     """True if it was made, and the bank sent the money back."""
 
@@ -277,9 +298,10 @@ class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
 class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
     """A duplicate charge for the order was found and refunded. The order's own payment is unaffected."""
 
-    refund: Id
-    attempt: Count
+    refund: RefundId
+    attempt: PaymentAttempt
     amount: Amount
+    """The amount of the refund."""
     currency: Currency
     transaction: Short = ""
     """The provider's id: `re_…`."""
@@ -289,104 +311,3 @@ class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENT
 
 class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
     """A command to payments was refused and changed nothing."""
-
-
-# Status
-
-
-class ProviderFee(Value):
-    """What the provider keeps of a charge. `amount` in minor units of `currency`, in which the provider settles."""
-
-    amount: Amount
-    currency: Currency
-    exchange_rate: Short | None = None
-    """From the charge's currency to that one, as a decimal string. Missing if they are the same."""
-
-
-class AttemptState(Value):
-    """One attempt to charge. Amounts in minor units."""
-
-    attempt: Count
-    """As checkout counts them; an extra capture of one has the same number."""
-    status: Short
-    """One of charging, action_required, cancelling, captured, declined, cancelled, unresolved."""
-    provider: Short
-    method: Short | None = None
-    reference: Short | None = None
-    """The provider's id: `pi_…`."""
-    amount: Amount
-    captured: Amount = 0
-    card: Card | None = None
-    code: Short | None = None
-    """For staff: why it was declined."""
-    surplus: bool = False
-    """Captured besides what paid the order: all of it is owed to the customer."""
-    owed: Amount = 0
-    """What the customer is to get of it and has not got, refunds in progress left out."""
-    at: AwareDatetime
-    fee: ProviderFee | None = None
-    """Of the captured charge. Missing: unknown."""
-
-
-class RefundState(Value):
-    """One refund. Amount in minor units."""
-
-    refund: Id
-    attempt: Count
-    status: Short
-    """One of pending, done, failed, unresolved."""
-    amount: Amount
-    reference: Short | None = None
-    """The provider's id: `re_…`."""
-    reason: Short = ""
-    recorded: bool = False
-    """The provider moved no money: the customer gets it in another way."""
-    code: Short | None = None
-    """For staff: why it failed."""
-    at: AwareDatetime
-    remove_access: tuple[Id, ...] | None = None
-    """As it was requested: of which items access is removed. Missing: of all that it makes wholly refunded."""
-    remove_offer_access: bool = False
-    restock: tuple[Id, ...] | None = None
-    """As it was requested: which items' units are put back. Missing: those of all that it makes wholly refunded."""
-
-
-class StrayChargeState(Value):
-    """A charge that names the order and that orderbus did not make."""
-
-    reference: Short
-    amount: Amount
-    currency: Currency
-    at: AwareDatetime
-
-
-class ItemLeft(Value):
-    item: Id
-    refundable: Amount
-    """What can still be refunded for it."""
-
-
-class PaymentStatusRecord(Event, type="payment.status", topic=STATUS):
-    """The complete current state of one order's payment, from the outcome of its first attempt on. Later records of the
-    same key replace earlier ones. Amounts in minor units."""
-
-    number: Short
-    store: Id
-    status: PaymentStatus
-    revision: Revision
-    """Increases with every record; in leaps when payments' database was restored to an earlier point."""
-    updated_at: AwareDatetime
-    currency: Currency
-    captured: Amount = 0
-    refunded: Amount = 0
-    pending: Amount = 0
-    """Refunds in progress."""
-    refundable: Amount = 0
-    owed: Amount = 0
-    """What the customer is to get and has not got, refunds in progress included."""
-    unresolved: bool = False
-    """The outcome of a charge or refund is unknown."""
-    attempts: tuple[AttemptState, ...] = ()
-    refunds: tuple[RefundState, ...] = ()
-    stray_charges: tuple[StrayChargeState, ...] = ()
-    items: tuple[ItemLeft, ...] = ()

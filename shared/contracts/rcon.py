@@ -32,17 +32,19 @@ class RconCommands(Given):
     """Commands on a game server's console, over RCON, in this order."""
 
     kind: Literal["rcon"] = "rcon"
+    """The kind of action."""
     server: Id
-    """As `server.configure` names it."""
+    """The game server's id, as `server.configure` names it."""
     commands: ConsoleCommands = Field(min_length=1)
+    """Run when the item is delivered."""
     revoke_commands: ConsoleCommands = ()
-    """Run when access is revoked. Without them nothing is done on the server then."""
+    """Run when access is revoked. Empty: nothing is done on the server then."""
     repeatable: bool = False
     """The commands do no harm when they are run twice: after a connection that broke off they are run again by
     themselves. Otherwise staff look at the server first."""
     needs_player: Template | None = None
     """Wait until this player is online: `{{custom.player}}`. In Rust a Steam id or a name."""
     wait_for: Wait = timedelta(days=3)
-    """For a player or server that is offline, at most. Then the item fails."""
+    """How long to wait for a player or server that is offline, at most. Then the item fails."""
     note: Template | None = None
     """What the customer reads when it is done."""

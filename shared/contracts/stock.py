@@ -18,17 +18,18 @@ class SetStock(Command, type="stock.set", topic=COMMANDS):
     are not."""
 
     on_hand: Count
+    """How many units were counted."""
     reason: Line = Field(min_length=1)
-    """Appears in the SKU's history."""
+    """Why. Appears in the SKU's history."""
 
 
 class AdjustStock(Command, type="stock.adjust", topic=COMMANDS):
     """Add units that were found, or take away what was lost."""
 
     units: UnitsMoved
-    """Below zero: that many fewer."""
+    """How many units are added; below zero, taken away."""
     reason: Line = Field(min_length=1)
-    """Appears in the SKU's history."""
+    """Why. Appears in the SKU's history."""
 
 
 class StockLow(Event, type="stock.low", topic=EVENTS):
@@ -36,7 +37,10 @@ class StockLow(Event, type="stock.low", topic=EVENTS):
     again. Key: the order id."""
 
     sku: Id
+    """The SKU."""
     product: Short
+    """The product's name."""
     free: Count
+    """How many units are free: on hand, and reserved for no order."""
     low_stock: Count
-    """Fewer than this are low."""
+    """The mark of its product: fewer free units than this are low."""

@@ -15,7 +15,7 @@ class ShopSettings(Given):
     """Its name and its addresses."""
 
     name: Line | None = None
-    """As customers read it."""
+    """The store's name, as customers read it."""
     staff_email: Email | None = None
     """Receives alerts to staff."""
     support_email: Email | None = None
@@ -34,14 +34,14 @@ class OrderSettings(Given):
     approval: Literal["none", "staff", "rule"] | None = None
     """Who accepts an order before it is charged. By `rule`: those up to `accept_up_to` are, staff decide the others."""
     capture: Literal["submission", "approval"] | None = None
-    """When an order is charged."""
+    """When an order is charged: at its submission, or on approval."""
     verification: Literal["none", "amount", "setup"] | None = None
     """How the card of an order that waits for approval is verified: an amount is authorised and released at once, or
     the card is set up. It is kept for one charge."""
     verification_amount: dict[Line, Amount] | None = None
-    """By currency: what is authorised (minor units)."""
+    """What is authorised, by currency."""
     accept_up_to: dict[Line, Amount] | None = None
-    """By currency: an order up to this purchased amount (minor units) is accepted by rule, unless it is held."""
+    """By currency: an order up to this purchased amount is accepted by rule, unless it is held."""
 
 
 class PaymentSettings(Given):
@@ -52,7 +52,8 @@ class PaymentSettings(Given):
     providers: tuple[Line, ...] | None = None
     """`stripe`, `manual`; the usual one first."""
     methods: dict[Line, tuple[Line, ...]] | None = None
-    """Of a provider: which of its methods customers can choose, the usual one first. Others: all."""
+    """By provider: which of its methods customers can choose, the usual one first. Of providers without an
+    entry: all."""
     descriptor: Line | None = None
     """What customers read on the statement of their card. Empty: the provider's own."""
     grace: Wait | None = None
@@ -74,7 +75,7 @@ class FulfilmentSettings(Given):
     complete_by_hand: bool | None = None
     """An order of which everything is delivered waits until staff complete it (`order.complete`)."""
     hold_total_above: dict[Line, Amount] | None = None
-    """By currency: an order above this purchased amount (minor units) is held for verification."""
+    """By currency: an order above this purchased amount is held for verification."""
     hold_other_country: bool | None = None
     """An order whose billing and shipping addresses are in different countries is held for verification."""
     hold_email_domains: tuple[Line, ...] | None = None
@@ -110,11 +111,17 @@ class StoreSettings(Given):
     """In a change: what is missing stays as it is. As told of a store: what is missing is not set."""
 
     shop: ShopSettings = ShopSettings()
+    """Its name and its addresses."""
     orders: OrderSettings = OrderSettings()
+    """Who can order, and how long a checkout stays open."""
     payment: PaymentSettings = PaymentSettings()
+    """What is paid with, and how long the store waits for it."""
     fulfilment: FulfilmentSettings = FulfilmentSettings()
+    """When a paid order is delivered, and completed."""
     money: MoneySettings = MoneySettings()
+    """How prices are given, and sums are shown."""
     words: WordSettings = WordSettings()
+    """Who writes to customers, and how."""
 
 
 class ChangeStore(Command, type="store.change", topic=COMMANDS):
@@ -122,6 +129,7 @@ class ChangeStore(Command, type="store.change", topic=COMMANDS):
     A store that does not exist yet is created if all settings without a default are given."""
 
     settings: StoreSettings = StoreSettings()
+    """The settings to change, in their groups."""
     reset: tuple[Line, ...] = Field(default=(), max_length=100)
     """Settings that take their default first: `payment.grace`."""
     reason: FreeText = ""

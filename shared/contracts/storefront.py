@@ -24,6 +24,7 @@ from shared.contracts.values import (
     Locale,
     Moment,
     Rate,
+    StoreId,
     TaxLine,
     Text,
     Url,
@@ -37,32 +38,41 @@ class Source(Given):
     """Where the customer came from."""
 
     link: Url | None = None
-    """The checkout link."""
+    """The checkout link that the customer followed."""
     source: Line | None = None
+    """Where the customer came from, in the storefront's words: `newsletter`."""
     tags: tuple[Line, ...] = ()
+    """The storefront's own words for the checkout, for filters and reports."""
     analytics_consent: bool = False
+    """The customer consents to analytics."""
     client_ip: Line | None = None
+    """The customer's IP address. Part of the order's timeline."""
 
 
 class CartLine(Given):
     """What a customer has chosen so far. It need not be sold by the store any more."""
 
     sku: Id
+    """The SKU."""
     quantity: int = Field(ge=1, lt=2**31)
+    """How many units."""
     kind: ItemKind = "product"
+    """`product` (chosen), `order_bump` (added on the checkout page) or `pre_upsell` (taken from an offer before it)."""
 
 
 class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
     """A customer opened the checkout page. This creates the order."""
 
-    store: Id
+    store: StoreId
     currency: Currency
     country: Country | None = None
     locale: Locale | None = None
     email: Email | None = None
+    """The customer's address, if the page knows it."""
     origin: Source = Source()
+    """Where the customer came from."""
     items: tuple[CartLine, ...] = Field(default=(), max_length=200)
-    """What is in it. Abandoned checkouts are listed with it."""
+    """What is in the cart. Abandoned checkouts are listed with it."""
 
 
 class PricedLine(Given):
@@ -84,10 +94,15 @@ class SubmittedItem(PricedLine):
     """One line as shown to the customer. Prices are checked against the SKU."""
 
     sku: Id
+    """The SKU."""
     quantity: int = Field(ge=-(2**31), lt=2**31)
+    """How many units: at least 1, or the order is refused."""
     unit_price: Amount
+    """The price of one unit as shown, which must be the SKU's price."""
     kind: ItemKind = "product"
+    """`product` (chosen), `order_bump` (added on the checkout page) or `pre_upsell` (taken from an offer before it)."""
     custom_fields: dict[Line, FreeText] = Field(default_factory=dict, max_length=50)
+    """What the customer wrote into the product's own fields, by their names."""
 
 
 class DeliveryCharge(PricedLine):
@@ -120,9 +135,11 @@ class PaymentChoice(Given):
 class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     """The customer submitted the checkout."""
 
-    store: Id
+    store: StoreId
     customer: Customer
+    """The buyer."""
     items: tuple[SubmittedItem, ...] = Field(max_length=200)
+    """What is bought. At least one is required."""
     currency: Currency
     subtotal: Amount
     """Sum of quantity × unit price, and of the delivery charges."""
@@ -133,44 +150,58 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     purchased: Amount
     """total - discounts: the amount to charge."""
     payment: PaymentChoice = PaymentChoice()
+    """How the customer pays."""
     prices_include_tax: bool = False
     """Whether prices and delivery charges include the tax, which is then a part of the subtotal."""
     deliveries: tuple[DeliveryCharge, ...] = Field(default=(), max_length=20)
+    """What the customer pays for the delivery."""
     discounts: tuple[Discount, ...] = Field(default=(), max_length=20)
+    """Each discount, by its code."""
     taxes: tuple[TaxLine, ...] = Field(default=(), max_length=50)
+    """Each tax, by rate and country."""
     billing: Address | None = None
+    """The billing address, if the page asks for it."""
     shipping: Address | None = None
-    """Required if an item is shippable."""
+    """Where parcels are sent. Required if an item is shippable."""
     country: Country | None = None
     locale: Locale | None = None
     offer: Id | None = None
+    """The store's offer by which the customer orders, if it brings something along with the items
+    (`offer.configure`)."""
     origin: Source = Source()
+    """Where the customer came from. Missing: as `checkout.opened` said."""
     terms_accepted_at: Moment | None = None
+    """When the customer accepted the terms."""
     terms: Line | None = None
-    """Which terms: their version, or a hash of their text."""
+    """Which terms were accepted: their version, or a hash of their text."""
     company: Line | None = None
+    """The customer's company."""
     vat_number: Line | None = None
+    """The company's VAT number. It is not checked."""
     billing_fields: tuple[BillingField, ...] = Field(default=(), max_length=50)
     """What else the billing form asked, in its order."""
     purchaser_role: Line | None = None
-    """`instructor`, `student` or any word of the store."""
+    """The customer's role: `instructor`, `student` or any word of the store."""
 
 
 class CheckoutPaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
     """The customer pays again after a declined card or an unfinished 3-D Secure step."""
 
     payment: PaymentChoice
+    """How the customer pays now."""
 
 
 class CheckoutAbandoned(Command, type="checkout.abandoned", topic=CHECKOUTS):
     """The customer abandoned the order before paying."""
 
     reason: Annotated[Text, AfterValidator(one_line)] = ""
+    """Why, in the customer's words."""
 
 
 class CheckoutAsked(Command, type="checkout.asked", topic=CHECKOUTS):
     """The customer asks the store to cancel the order or to refund it. Staff answer (`order.answer`)."""
 
     wants: Literal["cancel", "refund"]
+    """What the customer asks for: `cancel` the order, or `refund` what was paid."""
     text: FreeText = ""
     """Why, for staff."""

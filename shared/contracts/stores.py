@@ -19,19 +19,26 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """Replace all settings of a store. Key: the store's id."""
 
     name: Line
+    """The store's name, as customers read it."""
     sender: Email
+    """The From address of emails to customers."""
     staff_email: Email
+    """Receives alerts to staff."""
     support_email: Email
+    """Where customers write to."""
     order_url: Url
     """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
     currencies: tuple[Currency, ...] = Field(min_length=1)
+    """What can be paid in; the usual currency first."""
     grace: Wait = timedelta(days=7)
     """How long an unpaid order stays open for payment (ISO 8601 duration): from its submission, and once more from its
     first declined payment."""
     abandon_after: Wait = timedelta(days=1)
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
+    """Only signed-in customers can order."""
     statement_descriptor: Line | None = None
+    """What customers read on the statement of their card. Missing: the provider's own text."""
     payment_providers: tuple[Line, ...] = (DEFAULT,)
     """How customers can pay, the usual one first: `stripe`, `manual`."""
     payment_tries: Count = PAYMENT_TRIES
@@ -48,11 +55,15 @@ class DefineSku(Command, type="sku.define", topic=COMMANDS):
     """Define a product that can be bought as one SKU; replaces an earlier definition. Key: `<store>/<sku>`."""
 
     product: Line
+    """The product's name, as customers read it."""
     prices: dict[Currency, Amount]
     """Unit price by currency."""
     shippable: bool = False
+    """It is sent in a parcel: an order of it needs a shipping address."""
     active: bool = True
+    """It can be ordered. False: orders of it are refused."""
     thumbnail: Url | None = None
+    """A small picture of the product."""
 
 
 class ProductSku(Given):
@@ -61,6 +72,7 @@ class ProductSku(Given):
     prices: dict[Currency, Amount]
     """Unit price by currency."""
     active: bool = True
+    """It can be ordered. False: orders of it are refused."""
 
 
 class DefineProduct(Command, type="product.define", topic=COMMANDS):
@@ -68,7 +80,10 @@ class DefineProduct(Command, type="product.define", topic=COMMANDS):
     Key: `<store>/<product>`."""
 
     name: Line
+    """The product's name, as customers read it."""
     skus: dict[Id, ProductSku]
+    """Its SKUs, by id."""
     shippable: bool = False
-    """Of all its SKUs, as is the thumbnail."""
+    """All of its SKUs are sent in a parcel: an order of one needs a shipping address."""
     thumbnail: Url | None = None
+    """A small picture of the product."""

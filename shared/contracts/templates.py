@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, StringConstraints
+
+from shared.core.descriptions import Unit
 
 FIELDS: Mapping[str, str] = {
     "order.id": "The order's id.",
@@ -76,6 +78,6 @@ Template = Annotated[
     str,
     StringConstraints(max_length=2000),
     AfterValidator(_known),
-    Field(description="Text in which `{{name}}` stands for a field of the order, as in `{{custom.player}}`."),
+    Unit("Text in which `{{name}}` stands for a field of the order, as in `{{custom.player}}`."),
 ]
 """Raises ValueError, when a message is read, for a placeholder that names no field."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
+from shared.core.descriptions import describe
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -23,7 +25,9 @@ class Topic:
 class Message(BaseModel):
     """Base of messages. Subclasses set type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=describe
+    )
 
     type: ClassVar[str] = ""
     topic: ClassVar[Topic]
@@ -84,9 +88,13 @@ class Refusal(Event):
     command: str
     """The wire type of the refused command."""
     command_id: str
+    """The refused command's message id (`ce_id`)."""
     code: str
+    """Why, machine-readable and stable: see docs/errors.md."""
     text: str
+    """Why, for people to read."""
     problems: tuple[Problem, ...] = ()
+    """Everything that is wrong, each with its field and code."""
 
 
 class Attempt(BaseModel):
@@ -95,5 +103,6 @@ class Attempt(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
 
     at: AwareDatetime
+    """When it was made."""
     error: Annotated[str, StringConstraints(max_length=2000)]
     """What to fix, for staff."""

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import jsonschema
 import pytest
 
 from deploy.documents.__main__ import PROJECT, stale, write
 from deploy.documents.asyncapi import consumed, document, file_name, json_schema, message_id
+from deploy.documents.errors.found import found_codes
+from deploy.documents.webhooks import EXAMPLE
 from services.declared import declared
+from services.notifications.domain.notification_log import Customer, Fact, Line, NotificationLog
+from services.notifications.domain.webhook_event import EVENTS, payload
 from services.registry import SERVICES
 from shared.contracts import TOPICS, published
 from shared.contracts.envelope import BadBody, decode, encode
 from shared.contracts.examples import EXAMPLES
-from shared.contracts.notifications import EmailSent, WebhookDelivered
-from shared.core import Command, Event, Message
+from shared.contracts.examples.order import ITEMS, NUMBER, STORE_CARD
+from shared.contracts.notifications import EmailSent, WebhookDelivered, WebhookEvent
+from shared.contracts.webhooks import SENT, WebhookBody
+from shared.core import Command, Event, Message, Refusal
 from tests.contracts.compatibility import broken
 from tests.contracts.publish import BASELINE, GOLDEN
 
@@ -80,6 +87,51 @@ def _with_an_unknown_field(body: Any) -> Iterator[tuple[list[str], Any]]:
             yield [name], body | {name: body[name] | {"x-unheard-of": 1}}
 
 
+REFUSALS = [example for kind, example in EXAMPLES.items() if issubclass(kind, Refusal)]
+
+
+@pytest.mark.parametrize("example", REFUSALS, ids=lambda example: example.type)
+def test_the_codes_of_an_example_are_sent_by_its_service(example: Refusal) -> None:
+    for code in (example.code, *(problem.code for problem in example.problems)):
+        assert {example.topic.owner, "shared"} & found_codes()[code].where, code
+
+
+OF_OUTSIDE_SYSTEMS = ("insufficient_funds", "do_not_honor", "expired_or_canceled_card", "smtp_550")
+"""Stripe's own codes, and the answer of a mail server."""
+
+
+def test_the_codes_of_other_examples_are_in_the_code() -> None:
+    files = [file for folder in ("services", "shared/shell") for file in (PROJECT / folder).rglob("*.py")]
+    sources = "".join(file.read_text(encoding="utf-8") for file in files)
+    codes = {code for example in EXAMPLES.values() if isinstance(code := getattr(example, "code", None), str)}
+    assert [code for code in codes if f'"{code}"' not in sources and code not in OF_OUTSIDE_SYSTEMS] == []
+
+
+def test_webhooks_are_documented_as_they_are_sent() -> None:
+    assert set(SENT) == set(get_args(WebhookEvent)) == {event for events in EVENTS.values() for event in events}
+    paid = Fact("paid", datetime(2026, 3, 3, 14, 8, 2, tzinfo=UTC))
+    log = NotificationLog(
+        number=NUMBER,
+        store=STORE_CARD,
+        customer=Customer(name="Ada Lovelace", email="ada@example.com"),
+        subtotal=5400,
+        discount=500,
+        tax=480,
+        total=5880,
+        purchased=5380,
+        currency="GBP",
+        lines=tuple(
+            Line(item.product, item.quantity, item.unit_price, item.line_total, item.is_delivery_charge)
+            for item in ITEMS
+        ),
+        facts=(paid,),
+        amount_paid=5380,
+    )
+    sent = payload(log, "order.received", paid)
+    assert json.loads(sent) == EXAMPLE
+    assert WebhookBody.model_validate_json(sent, extra="forbid").data.order_number == NUMBER
+
+
 def test_the_documents_are_fresh() -> None:
     assert stale(PROJECT) == [], "run: python -m deploy.documents"
 
@@ -124,19 +176,25 @@ class TestAsyncApi:
     def test_every_topic_and_message_is_there_once(self, written: Any) -> None:
         addresses = [channel["address"] for channel in written["channels"].values()]
         dead = [f"{service}.dead-letter.v1" for service in SERVICES]
-        assert sorted(addresses) == sorted([topic.name for topic in TOPICS] + dead)
+        assert sorted(addresses, key=str) == sorted([topic.name for topic in TOPICS] + dead + [None], key=str)
         told = [
             name for channel in written["channels"].values() for name in channel["messages"] if name != "dead-letter"
         ]
-        assert sorted(told) == sorted(f"{kind.type}.{kind.version}" for kind in published())
+        webhooks = [f"webhook.{event}" for event in get_args(WebhookEvent)]
+        assert sorted(told) == sorted([f"{kind.type}.{kind.version}" for kind in published()] + webhooks)
 
     def test_the_examples_fit_the_payloads(self, written: Any) -> None:
         for name, message in written["components"]["messages"].items():
             for example in message.get("examples", ()):
-                schema = {"$ref": message["payload"]["$ref"], "components": written["components"]}
+                schema = message["payload"] | {"components": written["components"]}
                 assert list(jsonschema.Draft7Validator(schema).iter_errors(example["payload"])) == [], name
-                headers = {"$ref": message["headers"]["$ref"], "components": written["components"]}
+                headers = message["headers"] | {"components": written["components"]}
                 assert list(jsonschema.Draft7Validator(headers).iter_errors(example["headers"])) == [], name
+
+    def test_each_message_has_one_type(self, written: Any) -> None:
+        for kind in published():
+            _, constant = written["components"]["messages"][message_id(kind)]["headers"]["allOf"]
+            assert constant["properties"]["ce_type"] == {"const": kind.type}
 
     @pytest.mark.parametrize("name", SERVICES)
     def test_it_says_what_each_service_reads_and_sends(self, written: Any, name: str) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -112,6 +113,16 @@ async def test_every_worker_serves_it_to_all(service: str) -> None:
         answer = await client.get(PATH)
         assert answer.status == 200
         assert await answer.json() == written(service)
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+def test_the_examples_of_bodies_fit(service: str) -> None:
+    whole = written(service)
+    for operation in operations(service).values():
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            if "example" in content:
+                schema = content["schema"] | {"components": whole["components"]}
+                assert [*jsonschema.Draft202012Validator(schema).iter_errors(content["example"])] == []
 
 
 async def test_a_route_that_declares_nothing_is_an_error() -> None:

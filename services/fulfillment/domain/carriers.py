@@ -38,7 +38,9 @@ class CarrierPage:
     """`carrier` as staff wrote it when they set the page, in which `{tracking}` stands for the tracking number."""
 
     carrier: str
+    """The carrier's name, as staff wrote it."""
     page: str
+    """The page's URL, in which `{tracking}` stands for the tracking number."""
 
 
 @dataclass(frozen=True, slots=True)

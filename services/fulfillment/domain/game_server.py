@@ -21,9 +21,13 @@ class Health:
     """The latest test. `text`: what the server said, or what to fix."""
 
     at: datetime
+    """When it was tested."""
     ok: bool
+    """It answered, and the login was accepted."""
     text: str
+    """What the server said, or what to fix."""
     code: str = ""
+    """Why the test failed, machine-readable; empty: it did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,17 +57,27 @@ class RetriedItem:
     configuration, 0 where it has none; a kind is that of its action."""
 
     item: str
+    """The execution: `1`, `1/2`."""
     product: str
+    """The product's name."""
     kind: str
+    """The kind of its action now: `download`, `code`, …"""
     version: int
+    """The version of its configuration now."""
     kind_after: str
+    """The kind of its action after the retry."""
     version_after: int
+    """The version of its configuration after the retry."""
     revokes: bool
+    """The retry first revokes what the former action gave."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPreview:
+    """What a retry would do. Nothing is changed."""
+
     items: tuple[RetriedItem, ...]
+    """The executions that it would start or revoke."""
 
 
 def retry_preview(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Parcel, Stage
-from shared.contracts.fulfillment import DeliveryStatusRecord, ExecutionState, ParcelState
+from shared.contracts.delivery_status import DeliveryStatusRecord, ExecutionState, ParcelState
 from shared.core.quick_models import build
 
 QUIET = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)

@@ -83,12 +83,15 @@ class CodesOfFile:
     lines: int = 0
     """That have a code."""
     added: int = 0
+    """Codes that are new in the pool."""
     repeated: int = 0
     """Codes that the file has already further up."""
     repeated_lines: list[int] = field(default_factory=list)
+    """The first lines with such codes."""
     known: int = 0
     """Codes that the pool has, or that a customer was given before a restore."""
     known_lines: list[int] = field(default_factory=list)
+    """The first lines with such codes."""
     left: int = 0
     """Codes that are free afterwards, counted up to the pool's low-water mark."""
 

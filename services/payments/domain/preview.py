@@ -19,11 +19,15 @@ class ItemPreview:
     """An item. Amounts in minor units; `refundable_…`: the most that can still be refunded for it."""
 
     item: str
+    """The item's id within the order."""
     amount: int
+    """What this refund returns for it, in minor units."""
     whole: bool
     """It becomes wholly refunded."""
     refundable_before: int
+    """What can be refunded for it now, in minor units."""
     refundable_after: int
+    """What can be refunded for it after this refund, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class ItemsChoice:
     default: tuple[str, ...]
     """The items without a choice."""
     chosen: tuple[str, ...]
+    """The items that this refund chooses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class FlagChoice:
     default: bool
     """Whether it is done without a choice."""
     chosen: bool
+    """Whether this refund does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +55,21 @@ class RefundPreview:
     """A refund as it would be made now. Amounts in minor units."""
 
     attempt: int
+    """The number of the payment attempt: 1 is the customer's first."""
     amount: int
+    """How much is refunded, in minor units."""
     currency: str
+    """The currency: its ISO 4217 code."""
     refundable_before: int
-    """The most that can still be refunded of the attempt."""
+    """The most that can still be refunded of the attempt, in minor units."""
     refundable_after: int
+    """The same after this refund, in minor units."""
     items: tuple[ItemPreview, ...]
     """Every item of the order; none if the attempt did not pay for them."""
     recorded: bool
     """No money moves at the provider."""
     provider: str
+    """The payment provider: `stripe`, or `manual`."""
     dashboard: str
     """Where staff see the charge at the provider."""
     by_hand: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.payments.domain.operations import Fee
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
-from shared.contracts.payments import (
+from shared.contracts.payment_status import (
     AttemptState,
     ItemLeft,
     PaymentStatusRecord,

@@ -139,8 +139,9 @@ EXAMPLES: tuple[Message, ...] = (
     checkout.OrderDeliveryFailed(
         item="2",
         product="Printable maps",
-        code="forbidden",
-        text="The course platform answered 403: check the credentials of the action.",
+        code="rejected",
+        text="courses.example answered 422. It rejects the customer or the product. Find the reason there, then retry "
+        "the order.",
     ),
     checkout.OrderDeliveryWaiting(
         item="2",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from shared.contracts import codes, connections, fulfillment
+from shared.contracts import codes, connections, delivery_status, fulfillment
 from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK, PAID
 from shared.core import Message
 
@@ -45,13 +45,14 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ItemWaiting(item="1", code="shipment", text="Waiting for a parcel.", under_way=1),
     fulfillment.ItemFailed(
         item="2",
-        code="forbidden",
-        text="The course platform answered 403: check the credentials of the action.",
+        code="rejected",
+        text="courses.example answered 422. It rejects the customer or the product. Find the reason there, then retry "
+        "the order.",
         attempts=(FAILED_ATTEMPT,),
     ),
     fulfillment.ItemRetried(item="2"),
     fulfillment.ItemRevoked(item="2"),
-    fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform did not answer."),
+    fulfillment.ItemRevocationFailed(item="2", code="gave_up", text="courses.example did not answer."),
     fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
     codes.PoolLow(
         pool="gift-cards",
@@ -60,13 +61,13 @@ EXAMPLES: tuple[Message, ...] = (
         low_water=500,
         since=datetime(2026, 3, 3, 14, 5, tzinfo=UTC),
     ),
-    fulfillment.DeliveryStatusRecord(
+    delivery_status.DeliveryStatusRecord(
         store="northwind",
         stage="paid",
         revision=2,
         updated_at=PAID + timedelta(days=1),
         executions=(
-            fulfillment.ExecutionState(
+            delivery_status.ExecutionState(
                 execution="1",
                 about="1",
                 name="Field Atlas",
@@ -78,7 +79,7 @@ EXAMPLES: tuple[Message, ...] = (
                 carrier="Royal Mail",
                 tracking="RM123456785GB",
             ),
-            fulfillment.ExecutionState(
+            delivery_status.ExecutionState(
                 execution="1/2",
                 about="1",
                 name="Field Atlas",

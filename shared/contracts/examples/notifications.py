@@ -26,8 +26,8 @@ EXAMPLES: tuple[Message, ...] = (
         message=MAIL,
         template="shipment",
         audience="customer",
-        code="550",
-        text="The mail server answered 550: mailbox unavailable.",
+        code="smtp_550",
+        text="The mail server rejected the email: 550, mailbox unavailable.",
     ),
     notifications.EmailResent(message=MAIL, template="shipment", audience="customer"),
     notifications.EmailSettled(

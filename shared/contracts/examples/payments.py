@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts import pay_page, payments
+from shared.contracts import pay_page, payment_status, payments
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, NUMBER, PAID, REFUND, STORE
 from shared.contracts.values import PaymentStatus
 from shared.core import Message, Problem
@@ -89,7 +89,7 @@ EXAMPLES: tuple[Message, ...] = (
     payments.PaymentSurplusRefunded(
         refund=REFUND, attempt=2, amount=5380, currency="GBP", transaction="re_3QzXBr2eZvKYlo2C0aB1cD2e"
     ),
-    payments.PaymentStatusRecord(
+    payment_status.PaymentStatusRecord(
         number=NUMBER,
         store=STORE,
         status=PaymentStatus.PARTIALLY_REFUNDED,
@@ -100,7 +100,7 @@ EXAMPLES: tuple[Message, ...] = (
         refunded=2086,
         refundable=3294,
         attempts=(
-            payments.AttemptState(
+            payment_status.AttemptState(
                 attempt=1,
                 status="captured",
                 provider="stripe",
@@ -110,11 +110,11 @@ EXAMPLES: tuple[Message, ...] = (
                 captured=5380,
                 card=CARD,
                 at=PAID,
-                fee=payments.ProviderFee(amount=128, currency="EUR", exchange_rate="1.1562"),
+                fee=payment_status.ProviderFee(amount=128, currency="EUR", exchange_rate="1.1562"),
             ),
         ),
         refunds=(
-            payments.RefundState(
+            payment_status.RefundState(
                 refund=REFUND,
                 attempt=1,
                 status="done",
@@ -126,9 +126,11 @@ EXAMPLES: tuple[Message, ...] = (
             ),
         ),
         stray_charges=(
-            payments.StrayChargeState(reference="pi_3QzXBr2eZvKYlo2C9qRsT0uV", amount=50, currency="GBP", at=PAID),
+            payment_status.StrayChargeState(
+                reference="pi_3QzXBr2eZvKYlo2C9qRsT0uV", amount=50, currency="GBP", at=PAID
+            ),
         ),
-        items=(payments.ItemLeft(item="1", refundable=3294),),
+        items=(payment_status.ItemLeft(item="1", refundable=3294),),
     ),
     payments.PaymentsRefused(
         command="payment.refund",

@@ -56,7 +56,10 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessBody:
+    """Whether this worker is ready."""
+
     ready: bool
+    """All of its parts work."""
     missing: list[str]
     """Parts that are not there, or make no progress."""
     progress: dict[str, float]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shared.api_clients import STORE
-from shared.contracts.envelope import KEY_PATTERN
-from shared.core import Problem
+from shared.contracts.envelope import KEY_PATTERN, encode
+from shared.contracts.examples import EXAMPLES
+from shared.core import Message, Problem
 from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
 from shared.shell.http.problems import json_response
@@ -55,6 +57,20 @@ VARIABLES: Mapping[str, Json] = {
 PAGE, FORM = "text/html", "application/x-www-form-urlencoded"
 BINARY: Json = {"type": "string", "format": "binary"}
 ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
+PROBLEMS: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "The body, the query or a header is wrong: `problems` says what.",
+    HTTPStatus.UNAUTHORIZED: "The token is missing or unknown.",
+    HTTPStatus.FORBIDDEN: "The token lacks the permission, or the store is not one of its stores.",
+    HTTPStatus.NOT_FOUND: "What the path names does not exist.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
+    HTTPStatus.CONFLICT: "It was refused and changed nothing: `code` and `problems` say why.",
+    HTTPStatus.GONE: "It existed, and does not any more.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The `Idempotency-Key` was used for another request.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type, or another encoding.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: repeat it after `Retry-After`.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now: repeat it after `Retry-After`, under the same key.",
+}
 OF_CALLERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 OF_BODIES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 SCOPES: Mapping[str, str] = {
@@ -72,9 +88,11 @@ class ProblemBody:
     """RFC 9457."""
 
     type: str
+    """`urn:orderbus:problem:` and the code."""
     title: str
     """For people to read."""
     status: int
+    """The HTTP status."""
     code: str
     """Machine-readable, stable."""
     problems: tuple[Problem, ...] = ()
@@ -152,6 +170,8 @@ class Schemas:
             each.gives: None for route in routes for each in route.declaration.responses if each.gives
         }
         taken = {route.declaration.body: None for route in routes if route.declaration.body}
+        for kind in (*given, *taken, ProblemBody):
+            _read_docstrings(kind)
         inputs: list[tuple[Any, Literal["serialization", "validation"], TypeAdapter[Any]]] = [
             *((kind, "serialization", TypeAdapter(kind)) for kind in [*given, ProblemBody]),
             *((kind, "validation", TypeAdapter(kind)) for kind in taken),
@@ -173,6 +193,16 @@ class Schemas:
             "properties": properties,
             "required": [name for name in whole.get("required", ()) if name not in from_path],
         }
+
+
+def _read_docstrings(kind: Any) -> None:
+    """Let the fields of a dataclass, and of all that it is made of, be described by their docstrings."""
+    if isinstance(kind, type) and is_dataclass(kind) and not hasattr(kind, "__pydantic_config__"):
+        kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
+        for part in get_type_hints(kind).values():
+            _read_docstrings(part)
+    for part in get_args(kind):
+        _read_docstrings(part)
 
 
 def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
@@ -270,6 +300,10 @@ def _body(declaration: Declaration, schemas: Schemas) -> Json:
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
     content: Json = {"application/json": {"schema": schema}}
+    if issubclass(declaration.body, Message) and (example := EXAMPLES.get(declaration.body)):
+        body = json.loads(encode(example))
+        given = {name: value for name, value in body.items() if name not in declaration.from_path}
+        content["application/json"]["example"] = given
     if declaration.file_media:
         content[declaration.file_media] = {"schema": BINARY}
     return {"required": bool(needed.get("required")), "content": content}
@@ -310,7 +344,7 @@ def _problem_name(status: HTTPStatus) -> str:
 def _problem(status: HTTPStatus) -> Json:
     waits = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     described: Json = {
-        "description": status.phrase,
+        "description": PROBLEMS.get(status, status.phrase),
         "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="ProblemBody")}}},
     }
     if waits:

@@ -33,21 +33,30 @@ class OperationsQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class OperationsPage:
+    """A page of calls to outside systems."""
+
     operations: list[Json]
+    """Those that wait to be made or are being made."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
+    """Outside systems that get no calls at present."""
+
     paused: list[Json]
+    """Those to which all workers make no calls, and why."""
     no_answer: Sequence[Json]
     """Outside systems that this worker finds without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
+    """The outcome of the request to resume calls."""
+
     destination: str
+    """The outside system."""
     resumed: bool
     """False: it was not paused."""
 

@@ -23,18 +23,24 @@ LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Parked:
+    """Messages that were parked."""
+
     parked: list[Json]
+    """Each with where it was in Kafka, its type, and why it was parked."""
     more: bool = False
     """There are more, which are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyReleased:
+    """What the release of a key has done."""
+
     handled: int
     """How many of the key's messages were handled."""
     error: str
     """Why the next one is parked again; empty: none is."""
     skipped: bool = False
+    """The first one was skipped."""
 
 
 class Skipping(Given):
@@ -47,7 +53,10 @@ class Skipping(Given):
 
 @dataclass(frozen=True, slots=True)
 class LateTimers:
+    """Timers that are overdue."""
+
     timers: list[Json]
+    """Each with its key, and when it was due."""
     more: bool = False
     """There are more, which are not listed."""
 

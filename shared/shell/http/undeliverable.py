@@ -20,14 +20,20 @@ LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
+    """Messages that Kafka did not accept."""
+
     undeliverable: list[Json]
+    """Each with its topic, its key, and why Kafka did not accept it."""
     more: bool = False
     """There are more, which are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentAgain:
+    """What is sent again."""
+
     sent_again: int
+    """How many messages."""
 
 
 LISTING = Declaration("Records that Kafka refuses", (DeclaredResponse(Undeliverable),))

@@ -57,8 +57,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommandAccepted:
+    """The command was carried out."""
+
     accepted: Literal[True]
+    """Always true."""
     id: str
+    """The command's message id."""
     duplicate: bool
     """An earlier request with the same Idempotency-Key had done it."""
 

@@ -21,18 +21,23 @@ class Attention:
     subject: str
     """The order, key, store, pool or destination that it is about."""
     since: datetime
+    """Since when it has waited."""
     reason: str
     """For staff; without personal data."""
     command: str
     """What to run: it helps, or shows more."""
     count: int = 1
+    """How many of them there are."""
     routine: bool = False
     """Daily work, such as parcels to be sent: no fault, and nothing that `orderbus check` reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionList:
+    """What waits for staff."""
+
     attention: Sequence[Attention]
+    """One entry for each thing that waits."""
     unreadable: Sequence[str] = ()
     """What is not listed because a row that belongs there cannot be read: `paused endpoints`."""
 

@@ -10,7 +10,7 @@ from services.fulfillment.domain.kinds.http_action import CallHttpAction, Revoke
 from services.fulfillment.domain.rcon_operations import RevokeByCommands, RunCommands
 from services.fulfillment.domain.waiting_calls import LookAtCalls, ReadWaitingCalls
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.fulfillment import ExecutionState
+from shared.contracts.delivery_status import ExecutionState
 from tests.unit.fulfillment.examples import Shop, refund
 from tests.unit.fulfillment.test_discord_role import bought as role_bought
 from tests.unit.fulfillment.test_http_action import DONE, REVOKED

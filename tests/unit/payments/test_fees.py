@@ -9,7 +9,8 @@ import pytest
 from services.payments.domain.operations import ChargeCard, ChargeResult, Fee, FindFee
 from services.payments.gateways.stripe.objects import charge_result, fee_of
 from services.payments.views import payment_view
-from shared.contracts.payments import PaymentCaptured, ProviderFee
+from shared.contracts.payment_status import ProviderFee
+from shared.contracts.payments import PaymentCaptured
 from tests.unit.payments.examples import PaymentScenario, reported, requested
 
 FEE = Fee(175, "EUR", "0.92")

@@ -79,9 +79,14 @@ def remedy(status: int, code: int, role: str, guild: str) -> Remedy:
 
 @dataclass(frozen=True, slots=True)
 class CheckedRole:
+    """A role of the Discord server."""
+
     id: str
+    """The role's id on Discord."""
     name: str
+    """The role's name."""
     position: int
+    """Its place in the server's hierarchy: higher numbers are above."""
     can_be_given: bool
     """By the bot: its own highest role is above, and no integration manages it."""
 
@@ -91,9 +96,13 @@ class DiscordCheck:
     """`problems` say what to fix; none: roles that can be given will be."""
 
     status: Literal["ok", "faulty"]
+    """`ok`, or `faulty`: then `problems` say what to fix."""
     problems: tuple[str, ...] = ()
+    """What to fix, for staff."""
     bot: str | None = None
+    """The bot's name on Discord; null: it could not log in."""
     guild: str | None = None
+    """The server's name on Discord; null: the bot does not see it."""
     roles: tuple[CheckedRole, ...] = ()
     """The highest first."""
 

@@ -66,7 +66,10 @@ SIGNATURE = Header("Stripe-Signature", "As Stripe signs its events: `t=<time>,v1
 
 @dataclass(frozen=True, slots=True)
 class Received:
+    """The callback was accepted."""
+
     received: Literal[True] = True
+    """Always true."""
     ignored: bool = False
     """It is about none of our orders, or was refused before."""
 

@@ -1,0 +1,1 @@
+"""A page per message (`docs/messages/`): payload, meaning, who sends and reads it, an example."""
