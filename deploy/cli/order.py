@@ -9,6 +9,7 @@ from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, Number
 from deploy.cli.order_page import show_order
+from deploy.cli.order_timeline import whole_timeline
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
@@ -25,7 +26,8 @@ async def order(number: Number, data: Data = None, as_json: AsJson = False) -> N
 
 
 async def whole_order(api: ApiClient, number: str) -> dict[str, Any]:
-    """What all services know of an order: checkout's view, with the others' as `payment`, `deliveries`, …"""
+    """What all services know of an order: checkout's view, with the others' as `payment`, `deliveries`, …, and
+    what arrived in its timeline."""
     found = await api.order(number)
     key = found["key"]
     payment, deliveries, notifications = await asyncio.gather(
@@ -33,4 +35,6 @@ async def whole_order(api: ApiClient, number: str) -> dict[str, Any]:
         api.part("fulfillment", f"/orders/{key}/deliveries"),
         api.part("notifications", f"/orders/{key}/notifications"),
     )
-    return found | {"payment": payment, "deliveries": deliveries, "notifications": notifications}
+    timeline = whole_timeline(found["timeline"], notifications)
+    parts = {"payment": payment, "deliveries": deliveries, "notifications": notifications}
+    return found | {"timeline": timeline} | parts

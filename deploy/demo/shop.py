@@ -23,7 +23,8 @@ from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, CheckoutRefus
 from shared.contracts.delivery_work import MarkDeliveredDelivery, ResendDelivery
 from shared.contracts.fulfillment import RetryDelivery, ShipOrder
 from shared.contracts.notifications import EVENTS as NOTIFICATIONS
-from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
+from shared.contracts.notifications import STATUS as MESSAGES
+from shared.contracts.notifications import EmailFailed, MessageStatusRecord, WebhookExhausted
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import (
     CheckoutAbandoned,
@@ -36,8 +37,8 @@ from shared.core import Command
 from shared.settings import Settings
 
 GOOD_CARD = "pm_card_visa"
-TAKEN = frozenset({EmailSent.type, EmailFailed.type, WebhookDelivered.type, WebhookExhausted.type})
-"""Events that tell of the end of a mail or webhook."""
+TAKEN = frozenset({MessageStatusRecord.type, EmailFailed.type, WebhookExhausted.type})
+"""Events that tell of the end of mails and webhooks."""
 Seen = Mapping[str, Any]
 """The body of a record of `orders.status.v1`."""
 
@@ -173,7 +174,7 @@ class Shop:
         self._reading: asyncio.Task[None] | None = None
 
     def _new_follower(self, *, from_beginning: bool = False) -> Follower:
-        topics, types = [STATUS, ORDERS, NOTIFICATIONS], {"order.status", CheckoutRefused.type, *TAKEN}
+        topics, types = [STATUS, ORDERS, NOTIFICATIONS, MESSAGES], {"order.status", CheckoutRefused.type, *TAKEN}
         return Follower(self._settings.kafka, topics, types=types, from_beginning=from_beginning)
 
     async def __aenter__(self) -> Self:

@@ -27,6 +27,7 @@ STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
         payments.EVENTS,
         fulfillment.STATUS,
         fulfillment.EVENTS,
+        notifications.STATUS,
         notifications.EVENTS,
     )
 }

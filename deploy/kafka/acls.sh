@@ -7,7 +7,8 @@ set -eu
 acl() { kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --force "$@"; }
 
 topics="storefront.checkouts.v1 checkout.commands.v1 orders.events.v1 orders.status.v1 payments.commands.v1
-  payments.callbacks.v1 payments.events.v1 payments.status.v1 fulfillment.commands.v1 fulfillment.events.v1 deliveries.status.v1 notifications.commands.v1 notifications.events.v1"
+  payments.callbacks.v1 payments.events.v1 payments.status.v1 fulfillment.commands.v1 fulfillment.events.v1 deliveries.status.v1 notifications.commands.v1 notifications.events.v1
+  messages.status.v1"
 group() { acl --allow-principal "User:$1" --operation Read --operation Describe --group "$2"; }
 reads() { user=$1; shift; for topic in "$@"; do acl --allow-principal "User:$user" --operation Read --topic "$topic"; done; }
 writes() { user=$1; shift; for topic in "$@"; do acl --allow-principal "User:$user" --operation Write --topic "$topic"; done; }
@@ -35,7 +36,7 @@ writes payments payments.commands.v1 payments.callbacks.v1 payments.events.v1 pa
 reads fulfillment fulfillment.commands.v1 orders.events.v1
 writes fulfillment fulfillment.commands.v1 payments.commands.v1 fulfillment.events.v1 deliveries.status.v1
 reads notifications notifications.commands.v1 orders.events.v1
-writes notifications notifications.commands.v1 notifications.events.v1
+writes notifications notifications.commands.v1 notifications.events.v1 messages.status.v1
 
 reads monitor orders.status.v1
 group monitor orderbus-monitor-0

@@ -9,8 +9,9 @@ from deploy.check.evidence import counted_topics
 from deploy.check.topics import Topics
 from shared.contracts.envelope import BadMessage, from_headers
 from shared.settings import KafkaSettings
-from shared.shell.batch.own_log import OwnLog, Said
+from shared.shell.batch.own_log import OwnLog, Said, said_by
 from shared.shell.kafka.record_batches import Unreadable
+from shared.shell.operations.recall import recalled_kinds, recalled_topics
 from shared.shell.service.registry import HandlerRegistry
 
 
@@ -36,7 +37,8 @@ async def _facts(
     settings: KafkaSettings, registry: HandlerRegistry, since: datetime, to: datetime
 ) -> AsyncIterator[Sequence[tuple[int, Said]]]:
     """Each with its epoch."""
-    async with Topics(settings, sorted(counted_topics(registry))) as topics:
+    kept = recalled_kinds(registry.service)
+    async with Topics(settings, sorted(counted_topics(registry) | recalled_topics(registry.service))) as topics:
         async for records in topics.read(await topics.offsets_at(since)):
             found = []
             for record in records:
@@ -46,9 +48,7 @@ async def _facts(
                     it = from_headers(record.headers, record.key)
                 except BadMessage:
                     continue
-                if it.source == registry.name and it.sequence:
-                    late = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC) > to
-                    kind, body = f"{it.type}/{it.version}", record.value or b""
-                    said = Said(it.subject, kind, body, it.id, it.sequence, late, it.causation_id or "")
+                late = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC) > to
+                if it.source == registry.name and (said := said_by(it, record.value or b"", kept, late=late)):
                     found.append((it.epoch, said))
             yield found

@@ -25,6 +25,7 @@ from deploy.simulation.delivery_checks import (
 )
 from deploy.simulation.evidence import Broken, findings
 from deploy.simulation.file_checks import FILES, FILES_AFTER_A_RESTORE
+from deploy.simulation.message_checks import messages_told
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
@@ -377,6 +378,7 @@ CHECKS = (
     codes_given_once,
     consoles_as_recorded,
     mails_as_recorded,
+    messages_told,
     the_monitor_counts_each_order_once,
     *FILES,
 )
@@ -389,6 +391,7 @@ CHECKS_AFTER_A_RESTORE = (
     charged_once,
     codes_given_once,
     told_once,
+    messages_told,
     nothing_of_aborted_transactions,
     *FILES_AFTER_A_RESTORE,
 )

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 
-STATUS_RECORDS = ("order.status ", "payment.status ", "delivery.status ")
-ARRIVALS = ("email.sent ", "webhook.delivered ")
+STATUS_RECORDS = ("order.status ", "payment.status ", "delivery.status ", "message.status ")
 
 
 class History:
@@ -43,7 +42,7 @@ class History:
 
     def story(self, key: str, most: int = 80) -> list[str]:
         """What happened to one order, in words, with the faults between: where that gets long, those that follow each
-        other become one line, then what arrived of emails and the like is left out, and then the middle."""
+        other become one line, and then the middle is left out."""
         told: list[tuple[str, str, str]] = []
         for at, who, about, text in self._lines:
             if who == "bus" and text.startswith(STATUS_RECORDS):
@@ -51,8 +50,6 @@ class History:
             if about == key or (who == "fault" and told):
                 told.append((f"{at:%m-%d %H:%M:%S.%f}", who, text))
         shown = told if len(told) <= most else list(_gathered(told))
-        if len(shown) > most:
-            shown = list(_gathered(line for line in told if not line[2].startswith(ARRIVALS)))
         lines = [f"{at} {who:<16} {text}" for at, who, text in shown]
         return lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[-most // 2 :]]
 

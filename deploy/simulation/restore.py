@@ -17,7 +17,7 @@ from deploy.simulation.workers import Gone, Worker
 from deploy.simulation.world import World
 from shared.contracts.envelope import BadMessage, from_headers
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch.own_log import OwnLog, Said
+from shared.shell.batch.own_log import OwnLog, Said, said_by
 from shared.shell.operations.recall import recalled_kinds
 from shared.shell.ports.store import StoreUnavailable
 from shared.simulation.memory_database import OPERATIONS, OUTBOX, RESTORES
@@ -94,7 +94,7 @@ class Restore:
         world, name = self.world, worker.service.name
         log = OwnLog(recalled_kinds(worker.service))
         log.open()
-        log.add(self._own_facts(name, snapshot))
+        log.add(self._own_facts(name, snapshot, log.kept))
         worker.catch_up, worker.closed = log, False
         await worker.start()
         with contextlib.suppress(TimeoutError):
@@ -112,7 +112,7 @@ class Restore:
         world.stores[name].tables[OPERATIONS] = {id: replace(row, abandoned=True) for id, row in operations.items()}
         world.history.add("world", "", f"{name} has caught up: {log.withheld} facts were known, {log.different} differ")
 
-    def _own_facts(self, name: str, snapshot: Snapshot) -> Iterator[Said]:
+    def _own_facts(self, name: str, snapshot: Snapshot, kept: frozenset[str]) -> Iterator[Said]:
         for record in self.world.bus.records():
             if self.world.is_garbage(record):
                 continue
@@ -120,7 +120,6 @@ class Restore:
                 it = from_headers(record.headers, record.key)
             except BadMessage:
                 continue
-            if it.source == name and it.sequence:
-                late = record.offset >= snapshot.ends.get((record.topic, record.partition), 0)
-                kind, body = f"{it.type}/{it.version}", record.value or b""
-                yield Said(it.subject, kind, body, it.id, it.sequence, late, it.causation_id or "")
+            late = record.offset >= snapshot.ends.get((record.topic, record.partition), 0)
+            if it.source == name and (said := said_by(it, record.value or b"", kept, late=late)):
+                yield said

@@ -107,7 +107,7 @@ storage = Storage(
         StateTable(Store, stores, store=lambda key, store: key),
         StateTable(Product, products, store=lambda key, product: product.store),
         StateTable(Sku, skus, store=lambda key, sku: sku.store),
-        StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"]),
+        StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"], brief=True),
     ],
     records=[
         RecordTable(TimelineEntry, timeline),

@@ -155,5 +155,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         gauges=GAUGES,
         attention=ATTENTION,
         status_records={Delivery: last_record},
-        recalled=dict.fromkeys(GRANTS, Recall(ItemDelivered, told_before)),
+        recalled=dict.fromkeys(GRANTS, (Recall(ItemDelivered, told_before),)),
     )

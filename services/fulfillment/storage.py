@@ -180,7 +180,7 @@ def _store_in(key: str, state: object) -> str:
 storage = Storage(
     metadata,
     states=[
-        StateTable(Delivery, deliveries, _delivery_columns, lambda key, delivery: delivery.store),
+        StateTable(Delivery, deliveries, _delivery_columns, lambda key, delivery: delivery.store, brief=True),
         StateTable(Product, products, store=_store_in),
         StateTable(ProductHistory, product_histories, store=_store_in),
         StateTable(Stock, stock, _stock_columns, _store_in),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.attention import ATTENTION
@@ -10,7 +12,8 @@ from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.invariants import broken
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
-from services.notifications.domain.recalled import delivered, sent
+from services.notifications.domain.recalled import delivered, delivered_before, sent, sent_before
+from services.notifications.domain.status_record import last_record
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.gateways.lost_messages import LostMessages
 from services.notifications.gateways.smtp import SmtpEmails
@@ -19,26 +22,32 @@ from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import approval, checkout, delivery_work, notifications, order_work
-from shared.core import Message, Ref
+from shared.core import Message, Operation, Ref, Topic
 from shared.pay_links import PayLinks
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Recall, Service
 
 TO_ITSELF: list[type[Message]] = [notifications.PauseWebhook, notifications.ReplayWebhooks, notifications.ResendMails]
-RECALLED = {
-    SendEmail: Recall(notifications.EmailSent, sent),
-    PostWebhook: Recall(notifications.WebhookDelivered, delivered),
+RECALLED: Mapping[type[Operation], Sequence[Recall]] = {
+    SendEmail: (Recall(notifications.MessageStatusRecord, sent), Recall(notifications.EmailSent, sent_before)),
+    PostWebhook: (
+        Recall(notifications.MessageStatusRecord, delivered),
+        Recall(notifications.WebhookDelivered, delivered_before),
+    ),
 }
 
 FACTS = (
-    notifications.EmailSent,
     notifications.EmailFailed,
     notifications.EmailResent,
     notifications.EmailSettled,
-    notifications.WebhookDelivered,
     notifications.WebhookExhausted,
     notifications.WebhooksReplayed,
 )
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    notifications.EVENTS: FACTS,
+    notifications.COMMANDS: TO_ITSELF,
+    notifications.STATUS: [notifications.MessageStatusRecord],
+}
 
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
@@ -87,10 +96,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 notifications.SettleMail,
             ],
         },
-        emits={
-            notifications.EVENTS: FACTS,
-            notifications.COMMANDS: TO_ITSELF,
-        },
+        emits=EMITS,
         refusal=notifications.NotificationsRefused,
         storage=storage,
         gateways={SendEmail: emails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
@@ -100,4 +106,5 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
         recalled=RECALLED,
         attention=ATTENTION,
+        status_records={NotificationLog: last_record},
     )

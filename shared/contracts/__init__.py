@@ -29,6 +29,7 @@ TOPICS = (
     fulfillment.STATUS,
     notifications.COMMANDS,
     notifications.EVENTS,
+    notifications.STATUS,
 )
 """All topics with messages. Dead-letter topics belong to the shell."""
 

@@ -24,11 +24,10 @@ from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from shared.contracts.problems import MAX_PROBLEMS, problems_of
 from shared.core import MESSAGES, Event, Message, Problem
-from shared.core.codec import WrongType
+from shared.core.codec import written
 from shared.core.fast_dataclasses import fast
 from shared.core.ids import message_id, plain_message_id, time_of
 
@@ -328,10 +327,7 @@ def decode(kind: type[Message], body: bytes | None) -> Message:
 
 def encode(message: Message) -> bytes:
     """The JSON body of a message. Raises WrongType: made by `model_construct` or `model_copy`, it may hold anything."""
-    try:
-        return message.__pydantic_serializer__.to_json(message, exclude_none=True, warnings="error")
-    except PydanticSerializationError as wrong:
-        raise WrongType(type(message), str(wrong)) from None
+    return written(message.__pydantic_serializer__, message)
 
 
 def _repeated_names(body: bytes) -> list[Problem]:

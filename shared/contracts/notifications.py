@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from shared.contracts.values import CallableUrl, Count, Id, Line, Moment, Short, Text
+from shared.contracts.values import CallableUrl, Count, Id, Line, Moment, Revision, Short, Text, Value
 from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic(
@@ -15,6 +15,13 @@ COMMANDS = Topic(
 )
 EVENTS = Topic(
     "notifications.events.v1", owner="notifications", description="Facts about emails and webhook deliveries."
+)
+STATUS = Topic(
+    "messages.status.v1",
+    owner="notifications",
+    compacted=True,
+    description="The latest complete state of every order's emails and webhook deliveries, for staff tools.",
+    coalesced=True,
 )
 
 WebhookEvent = Literal[
@@ -96,7 +103,7 @@ class SettleMail(Command, type="mail.settle", topic=COMMANDS):
 
 
 class EmailSent(Event, type="email.sent", topic=EVENTS):
-    """The mail server accepted an email. The message never contains the email's text."""
+    """The mail server accepted an email. Sent by older builds only: `message.status` says it now."""
 
     message: Short
     """The Message-ID."""
@@ -116,7 +123,7 @@ class EmailFailed(Event, type="email.failed", topic=EVENTS):
 
 
 class EmailResent(Event, type="email.resent", topic=EVENTS):
-    """Staff had a lost email sent again. `email.sent` or `email.failed` follows."""
+    """Staff had a lost email sent again. `message.status` says how it ends, and `email.failed` if it is lost again."""
 
     message: Short
     template: Short
@@ -134,7 +141,7 @@ class EmailSettled(Event, type="email.settled", topic=EVENTS):
 
 
 class WebhookDelivered(Event, type="webhook.delivered", topic=EVENTS):
-    """An endpoint accepted an event."""
+    """An endpoint accepted an event. Sent by older builds only: `message.status` says it now."""
 
     message: Short
     """The `webhook-id`; the same for every attempt."""
@@ -154,10 +161,71 @@ class WebhookExhausted(Event, type="webhook.exhausted", topic=EVENTS):
 
 
 class WebhooksReplayed(Event, type="webhook.replayed", topic=EVENTS):
-    """Staff had webhook deliveries sent again. `webhook.delivered` or `webhook.exhausted` follows for each."""
+    """Staff had webhook deliveries sent again. `message.status` says how each ends, and `webhook.exhausted` if it is
+    not accepted this time either."""
 
     messages: tuple[Short, ...]
 
 
 class NotificationsRefused(Refusal, type="notifications.refused", topic=EVENTS):
     """A command to notifications was refused and changed nothing."""
+
+
+# Status
+
+
+class EmailStatus(Value):
+    """One email. Neither its text nor who it was sent to."""
+
+    message: Short
+    """The Message-ID, the same in every attempt."""
+    fact: Text
+    """What it is about: `paid`, `declined:2`, `refunded:<refund>`."""
+    template: Short
+    audience: Literal["customer", "staff"]
+    state: Short
+    """One of pending, sent, failed, unknown (it may have been sent)."""
+    attempts: Count = 0
+    """Of the rounds that have ended."""
+    at: AwareDatetime | None = None
+    """When its state became final."""
+    code: Short | None = None
+    """Why it is lost."""
+    text: Text = ""
+    """Why it is lost or in doubt, for staff."""
+    in_doubt: bool = False
+    """It is pending, and may have been sent: the mail server's answer was lost."""
+
+
+class WebhookStatus(Value):
+    """One event for one endpoint."""
+
+    message: Short
+    """The `webhook-id`, the same in every attempt."""
+    fact: Text
+    """What it is about."""
+    event: Short
+    endpoint: Id
+    state: Short
+    """One of pending, delivered, exhausted, paused, removed (with its endpoint)."""
+    attempts: Count = 0
+    """Of the rounds that have ended."""
+    at: AwareDatetime | None = None
+    """When its state became final."""
+    text: Text = ""
+    """Why it was not delivered, for staff."""
+
+
+class MessageStatusRecord(Event, type="message.status", topic=STATUS):
+    """The complete current state of one order's emails and webhook deliveries. It is told when none is pending any
+    more, and at once when one is lost, paused or in doubt. Later records of the same key replace earlier ones."""
+
+    number: Short
+    store: Short
+    revision: Revision
+    """Increases with every record; in leaps when notifications' database was restored to an earlier point."""
+    updated_at: AwareDatetime
+    emails: tuple[EmailStatus, ...] = ()
+    webhooks: tuple[WebhookStatus, ...] = ()
+    left_out: Count = 0
+    """Of an order with more than 500 emails and webhook deliveries: how many of the earlier ones are missing here."""

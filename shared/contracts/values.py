@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from shared.contracts.addresses import callable_url
 from shared.contracts.text import email_address, lines, one_line
+from shared.core.fast_enums import StrEnum
 from shared.core.money import MAX_AMOUNT, exponent
 
 

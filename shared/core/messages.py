@@ -16,6 +16,8 @@ class Topic:
     owner: str
     compacted: bool = False
     description: str = ""
+    coalesced: bool = False
+    """Of a compacted one: of a key's records of one batch, only the last is published."""
 
 
 class Message(BaseModel):

@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
 
+import orjson
 from aiokafka import AIOKafkaProducer
 
+from deploy.check.topics import places_of
 from deploy.client.storefront import uuid7
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
@@ -25,7 +27,7 @@ from shared.core import Command
 from shared.settings import KafkaSettings
 from shared.shell.kafka.source import connection, new_consumer
 from tests.benchmarks.earlier import Checkouts
-from tests.benchmarks.settlement import COUNTED, Progress
+from tests.benchmarks.settlement import COUNTED, TOLD, Progress
 
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
 AT_ONCE = 1000
@@ -79,13 +81,16 @@ class Lives:
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
-    def see(self, key: str, event_type: str, event_id: bytes, at: int) -> bool:
+    def see(self, key: str, event_type: str, event_id: bytes, at: int, body: bytes = b"") -> bool:
         """Count an event of type COUNTED; `at`: its time stamp, milliseconds. Whether it completed an order."""
         order = self.progress.get(key)
         if order is None:
             return False
         before = order.completed, order.settled
-        order.add(event_type, event_id)
+        if event_type == TOLD:
+            order.add_record(orjson.loads(body))
+        else:
+            order.add(event_type, event_id)
         completes = order.completed and not before[0]
         if completes:
             self.latencies.append(at - self.placed.get(key, at))
@@ -116,13 +121,7 @@ class Customers:
         self._settings, self._catalogue, self._prefix = settings, catalogue, prefix
         self._checkouts = checkouts
         self._producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True, linger_ms=2)
-        self._consumer = new_consumer(
-            settings,
-            prefix + ORDERS.name,
-            prefix + notifications.EVENTS.name,
-            auto_offset_reset="latest",
-            fetch_max_wait_ms=100,
-        )
+        self._consumer = new_consumer(settings, auto_offset_reset="latest", fetch_max_wait_ms=100)
         self._lives = Lives(0)
         self._room = asyncio.Semaphore(AT_ONCE)
         self._moved = asyncio.Event()
@@ -131,6 +130,8 @@ class Customers:
     async def __aenter__(self) -> Self:
         await self._producer.start()
         await self._consumer.start()
+        names = [self._prefix + topic.name for topic in (ORDERS, notifications.EVENTS, notifications.STATUS)]
+        self._consumer.assign(await places_of(self._settings, names))  # an earlier build does not make all of them
         await self._consumer.seek_to_end()
         for place in self._consumer.assignment():  # the position is fetched now, not with the first record
             await self._consumer.position(place)
@@ -220,5 +221,5 @@ class Customers:
         event_type = TYPES.get(headers.get("ce_type", b""))
         if event_type is None:
             return
-        if self._lives.see(record.key.decode(), event_type, headers["ce_id"], record.timestamp):
+        if self._lives.see(record.key.decode(), event_type, headers["ce_id"], record.timestamp, record.value):
             self._room.release()

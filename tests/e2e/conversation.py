@@ -22,6 +22,7 @@ import aiohttp
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from deploy.cli.order_timeline import whole_timeline
 from deploy.client.http import ApiClient, Problem
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue, offer
@@ -123,9 +124,10 @@ class World:
     # What can be seen
 
     async def timeline(self, order: Order) -> list[dict[str, Any]]:
-        """Empty as long as checkout has not read of the order."""
+        """With what arrived, as `orderbus order` shows it. Empty as long as checkout has not read of the order."""
         found = await self.edges.part("checkout", f"/orders/{order.id}")
-        return list(found["timeline"]) if found else []
+        notifications = await self.edges.part("notifications", f"/orders/{order.id}/notifications")
+        return [dict(entry) for entry in whole_timeline(found["timeline"], notifications)] if found else []
 
     async def happened(self, order: Order) -> list[str]:
         return [entry["what"] for entry in await self.timeline(order)]

@@ -58,6 +58,7 @@ def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
         "a parked key is overtaken by its later messages",
         "the state is saved without the version guard",
         "a pause counts as a try",
+        "a record is not told when the last message arrives",
         "a retry ends being in doubt",
         "giving up in doubt says failed",
         "restore moves money",

@@ -10,7 +10,7 @@ from deploy.client.storefront import Read
 from deploy.demo.play import Life, Tally
 from deploy.demo.shop import Order, Shop
 from deploy.demo.stories import STORIES
-from shared.contracts.notifications import EmailSent, WebhookExhausted
+from shared.contracts.notifications import MessageStatusRecord, WebhookExhausted
 
 
 def life(name: str, ended_at: float | None, taken_at: float | None) -> Life:
@@ -41,7 +41,7 @@ def test_orders_whose_mails_wait_are_not_counted() -> None:
     assert tally(life("a", 1.0, 1.0)).settled_rate({"a"}) == 0.0
 
 
-@pytest.mark.parametrize("event_type", [EmailSent.type, WebhookExhausted.type])
+@pytest.mark.parametrize("event_type", [MessageStatusRecord.type, WebhookExhausted.type])
 def test_the_outcome_of_an_email_or_webhook_is_seen(event_type: str) -> None:
     order = Order("a", cast(Shop, None), "lighthouse")
     body: dict[str, Any] = {"message": "m", "revision": 9}

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import itertools
 
+import orjson
 import pytest
 
 from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered
-from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
+from shared.contracts.notifications import (
+    EmailFailed,
+    EmailSent,
+    MessageStatusRecord,
+    WebhookDelivered,
+    WebhookExhausted,
+)
 from tests.benchmarks.customers import Lives
 from tests.benchmarks.settlement import MAILS, WEBHOOKS, Progress
 
@@ -64,6 +71,25 @@ def test_what_was_given_up_never_settles(event_type: str) -> None:
     order = seen(completed_order(), *(ALL[1:] if event_type == EmailFailed.type else ALL[:-1]))
     assert not seen(order, event_type).settled
     assert order.given_up == 1
+
+
+def record(revision: int, mails: int, webhooks: int) -> bytes:
+    """The status record of an order of which so many mails and webhooks were taken, and others wait."""
+    emails = [{"state": "sent"}] * mails + [{"state": "pending"}] * (MAILS + 1 - mails)
+    hooks = [{"state": "delivered"}] * webhooks + [{"state": "exhausted"}] * (WEBHOOKS - webhooks)
+    return orjson.dumps({"revision": revision, "emails": emails, "webhooks": hooks})
+
+
+@pytest.mark.parametrize(("mails", "webhooks"), [(MAILS, WEBHOOKS), (MAILS + 1, WEBHOOKS - 1)])
+def test_a_status_record_settles_an_order_when_it_says_that_all_was_taken(mails: int, webhooks: int) -> None:
+    lives = Lives(1, progress={"a": completed_order()})
+    lives.see("a", MessageStatusRecord.type, new_id(), 1, record(2, mails, webhooks))
+    assert (lives.mails, lives.webhooks, lives.settled) == (mails, webhooks, 0)
+
+    lives.see("a", MessageStatusRecord.type, new_id(), 2, record(3, MAILS + 1, WEBHOOKS))
+    assert lives.settled == 1
+    lives.see("a", MessageStatusRecord.type, new_id(), 3, record(2, mails, webhooks))  # read again
+    assert (lives.mails, lives.webhooks) == (MAILS + 1, WEBHOOKS)
 
 
 def test_the_rate_ends_with_the_last_settled_order() -> None:

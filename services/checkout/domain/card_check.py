@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 from shared.contracts.providers import CHARGES, DEFAULT, limit_problems
 from shared.core import Problem
+from shared.core.fast_enums import StrEnum
 
 NONE, STAFF, RULE, SUBMISSION, APPROVAL, AMOUNT = "none", "staff", "rule", "submission", "approval", "amount"
 """Values of `orders.approval`, `orders.capture` and `orders.verification` (which can be `setup`, too)."""

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import combinations
 
 from shared.contracts.values import TaxLine
+from shared.core.fast_dataclasses import fast
 from shared.core.money import allocate
 
 MOST_ARTICLES = 8
@@ -24,6 +25,7 @@ def per_million(rate: str) -> int:
     return int(Decimal(rate).scaleb(RATE_DECIMALS))
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class CheckoutLine:
     """A product or a delivery charge, as submitted. Amounts in minor units."""
@@ -56,6 +58,7 @@ class CheckoutLine:
         return bool(2 * left * rate <= WHOLE + rate)
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class RateTax:
     """All tax lines of one rate and country."""
@@ -80,6 +83,7 @@ class RateTax:
         return f"{self.rate} % in {self.country}"
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class LineTax:
     """The part of one line, with the rate and country where it is the tax of one only."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.card_check import NONE, CardCheck
@@ -32,7 +31,8 @@ from shared.contracts.values import (
     order_page,
 )
 from shared.core import Core, Refused, TimerMessage
-from shared.core.fast_dataclasses import replace
+from shared.core.fast_dataclasses import fast, replace
+from shared.core.fast_enums import StrEnum
 
 T = TypeVar("T")
 
@@ -74,6 +74,7 @@ NOT_TO_PAY: dict[str, Any] = {"pay_url": None, "deadline": None, "choice": None,
 FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Line:
     """One item of the order, its delivery and its refunds."""
@@ -115,6 +116,7 @@ class Line:
         return self.delivery is DeliveryStatus.FAILED and not self.refunded_whole
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Extra:
     """What the order's offer, or every order of the store, brings along with its items. Known once fulfillment says."""
@@ -150,6 +152,7 @@ class Extra:
         return self.delivery is DeliveryStatus.FAILED
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Order:
     """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax, or the

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from shared.contracts.storefront import CartLine
 from shared.contracts.values import BillingField, PaidElsewhere
+from shared.core.fast_dataclasses import fast
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Refund:
     """A refund that was made, kept because the customer's bank may still return it to the store."""
@@ -21,6 +23,7 @@ class Refund:
     """No provider moved the money: the customer gets it in another way."""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Completion:
     """Staff complete an unpaid order by hand, as soon as what is open at the provider has ended."""
@@ -31,6 +34,7 @@ class Completion:
     """None: the order is given."""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the customer asks for, and staff have not answered."""
@@ -40,6 +44,7 @@ class Asked:
     text: str = ""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What the checkout page told when it was opened."""
@@ -48,6 +53,7 @@ class Opened:
     items: tuple[CartLine, ...] = ()
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class BillingDetails:
     """What was submitted besides the billing address, and for whom."""

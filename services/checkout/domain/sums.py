@@ -15,9 +15,11 @@ from services.checkout.domain.line_taxes import CheckoutLine, LineTax, RateTax, 
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import CheckoutSubmitted, DeliveryCharge, SubmittedItem
 from shared.core import Problem
+from shared.core.fast_dataclasses import fast
 from shared.core.money import MAX_AMOUNT, allocate, decimal_string
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class LineSums:
     """What a line adds to the order's sums."""

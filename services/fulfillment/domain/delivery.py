@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
 from shared.contracts.fulfillment import Action
 from shared.contracts.values import Customer, Instructions
 from shared.core import Attempt, Core, Refused
-from shared.core.fast_dataclasses import replace
+from shared.core.fast_dataclasses import fast, replace
+from shared.core.fast_enums import StrEnum
 
 MAX_ATTEMPTS = 20
 """The latest attempts of an item that are kept."""
@@ -119,6 +119,7 @@ class AttachedFile:
     """Of each link."""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Item:
     """An execution: an action for an item of the order, for its offer, or for the order itself. The first of an item
@@ -273,6 +274,7 @@ class Reminder:
     """It was due while the service was down, and has been put off once."""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """Everything that fulfillment does for one order. Key: the order id."""

@@ -10,14 +10,22 @@ from services.notifications.domain.feed import customer_recipient, staff_recipie
 from services.notifications.domain.notification_log import Email, Fact, NotificationLog, WebhookDelivery
 from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.records import FeedEntry
+from services.notifications.domain.status_record import is_told, status_record
 from services.notifications.domain.webhook_event import EVENTS, payload, subscriptions
 from shared.contracts.values import order_page
-from shared.core import Change
+from shared.core import Change, Decision
 from shared.core.fast_dataclasses import replace
 
 
 class NotificationChange(Change[NotificationLog]):
-    """What a fact brings is sent once: first `add_fact`, then its emails and feed entries if the fact is new."""
+    """What a fact brings is sent once: first `add_fact`, then its emails and feed entries if the fact is new. A change
+    that is told has the status record as its last event."""
+
+    def decision(self) -> Decision[NotificationLog]:
+        if is_told(self.before, self.state):
+            self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
+            self.publish(status_record(self.state))
+        return super().decision()
 
     def add_fact(self, kind: str, which: str = "", *, each_time: bool = False) -> bool:
         """Deliver its webhook events, too. False: the fact is known, and what it brings was sent.

@@ -20,7 +20,7 @@ from services.notifications.domain.notification_log import (
 from services.notifications.domain.operations import RepetitionDue, SendEmail
 from services.notifications.domain.records import EmailAttempt
 from services.notifications.domain.words import for_staff
-from shared.contracts.notifications import EmailFailed, EmailResent, EmailSent, EmailSettled, ResendMails, SettleMail
+from shared.contracts.notifications import EmailFailed, EmailResent, EmailSettled, ResendMails, SettleMail
 from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
 
@@ -36,8 +36,7 @@ SENT = {"state": "sent", "code": None, "text": None, "call": None, "in_doubt": N
 @notification_logs.answers(SendEmail.Done)
 def sent(log: NotificationLog, call: SendEmail, outcome: SendEmail.Done, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    email = end_round(change, call, at=context.at, **SENT)
-    change.publish(EmailSent(message=email.id, template=email.template, audience=email.audience))
+    end_round(change, call, at=context.at, **SENT)
     return change.decision()
 
 

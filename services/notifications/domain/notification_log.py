@@ -80,6 +80,13 @@ class Email:
     def is_lost(self) -> bool:
         return self.state in ("failed", "unknown")
 
+    @property
+    def wrong_since(self) -> datetime | None:
+        """Since when it is lost or in doubt; None while all goes well."""
+        if self.in_doubt:
+            return self.in_doubt.since
+        return self.at if self.is_lost else None
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
@@ -100,6 +107,11 @@ class WebhookDelivery:
     @property
     def is_lost(self) -> bool:
         return self.state in ("exhausted", "paused")
+
+    @property
+    def wrong_since(self) -> datetime | None:
+        """Since when it is lost; None while all goes well."""
+        return self.at if self.is_lost else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,10 @@ class NotificationLog:
     facts: tuple[Fact, ...] = ()
     emails: tuple[Email, ...] = ()
     deliveries: tuple[WebhookDelivery, ...] = ()
+    revision: int = 0
+    """Of its record on the status topic."""
+    updated_at: datetime | None = None
+    """When its record was told last."""
     amount_paid: int | None = None
     """Once it is paid, in minor units: 0 if it was given or free. An older build did not keep it."""
 

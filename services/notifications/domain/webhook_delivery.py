@@ -20,7 +20,6 @@ from services.notifications.domain.words import for_staff
 from shared.contracts.notifications import (
     PauseWebhook,
     ReplayWebhooks,
-    WebhookDelivered,
     WebhookExhausted,
     WebhooksReplayed,
 )
@@ -37,12 +36,7 @@ def delivered(
     change = NotificationChange(log, context)
     record_errors(change, post)
     record_attempt(change, post, context.at, f"HTTP {outcome.status}", delivered=True)
-    delivery = end_round(change, post, "delivered", context.calls)
-    change.publish(
-        WebhookDelivered(
-            message=delivery.id, endpoint=delivery.endpoint, event=delivery.event, attempts=delivery.attempts
-        )
-    )
+    end_round(change, post, "delivered", context.calls)
     return change.decision()
 
 

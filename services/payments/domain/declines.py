@@ -7,8 +7,8 @@ why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
+from shared.core.fast_enums import StrEnum
 from shared.languages import marked
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.core import Record
+from shared.core.fast_dataclasses import fast
 
 Kind = Literal["capture", "refund", "refund_returned", "correction"]
 PROVIDER_BALANCE = "provider_balance"
@@ -77,6 +78,7 @@ class RefundRecord(Record):
     at: datetime
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class LedgerMovement:
     """Money that moved: towards us when `amount` is positive, back when it is negative."""

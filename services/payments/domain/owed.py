@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus
 from services.payments.domain.refund_made import waits_to_be_tried_again
+from shared.core.fast_enums import StrEnum
 
 
 class ObligationStatus(StrEnum):

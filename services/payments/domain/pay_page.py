@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from services.payments.domain.page import Page
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
@@ -11,6 +10,7 @@ from shared.contracts.checkout import OrderPaymentActionRequired, OrderPaymentDe
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from shared.core import Context, Decision, Refused
 from shared.core.fast_dataclasses import replace
+from shared.core.fast_enums import StrEnum
 
 Told = OrderPaymentActionRequired | OrderPaymentDeclined | OrderPaymentReminder
 ANSWERED_WITHIN = timedelta(minutes=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from services.payments.domain.capabilities import Capabilities, capabilities
 from services.payments.domain.operations import ChargeCard, Fee, RefundResult
@@ -18,7 +17,8 @@ from services.payments.domain.verification import Verification, VerificationStat
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
-from shared.core.fast_dataclasses import replace
+from shared.core.fast_dataclasses import fast, replace
+from shared.core.fast_enums import StrEnum
 
 
 class AttemptStatus(StrEnum):
@@ -37,6 +37,7 @@ OPEN = frozenset(
 """The provider may still take the money."""
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class ChargeAttempt:
     """One attempt to charge. Amounts in minor units of the payment's currency."""
@@ -118,6 +119,7 @@ class RefundStatus(StrEnum):
     UNRESOLVED = "unresolved"
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Share:
     """An item's part of an amount."""
@@ -178,6 +180,7 @@ class Refund:
         return self.status is RefundStatus.UNRESOLVED or (failed and not self.reference)
 
 
+@fast
 @dataclass(frozen=True, slots=True)
 class Payment:
     """All charges and refunds of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""

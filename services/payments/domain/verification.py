@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import KEY_LIFETIME, ProviderOperation
 from shared.contracts.values import Card
 from shared.core import FailedOutcome, Outcome, Report, Struct, TimerMessage
+from shared.core.fast_enums import StrEnum
 
 VerificationProgress = Literal["verified", "requires_action", "processing", "failed", "cancelled"]
 

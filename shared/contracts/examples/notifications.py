@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts import notifications
-from shared.contracts.examples.order import COMMAND, MAIL, PAID, WEBHOOK
+from shared.contracts.examples.order import COMMAND, MAIL, NUMBER, PAID, WEBHOOK
 from shared.core import Message
 
 EXAMPLES: tuple[Message, ...] = (
@@ -42,6 +42,35 @@ EXAMPLES: tuple[Message, ...] = (
         message=WEBHOOK, endpoint="crm", event="order.refunded", attempts=10, text="HTTP 503"
     ),
     notifications.WebhooksReplayed(messages=(WEBHOOK,)),
+    notifications.MessageStatusRecord(
+        number=NUMBER,
+        store="northwind",
+        revision=2,
+        updated_at=PAID,
+        emails=(
+            notifications.EmailStatus(
+                message=MAIL,
+                fact="paid",
+                template="order_confirmation",
+                audience="customer",
+                state="sent",
+                attempts=1,
+                at=PAID,
+            ),
+        ),
+        webhooks=(
+            notifications.WebhookStatus(
+                message=WEBHOOK,
+                fact="paid",
+                event="order.received",
+                endpoint="crm",
+                state="exhausted",
+                attempts=10,
+                at=PAID,
+                text="HTTP 503",
+            ),
+        ),
+    ),
     notifications.NotificationsRefused(
         command="webhook.remove", command_id=COMMAND, code="unknown_endpoint", text="This store has no endpoint crm."
     ),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,8 @@ class Effects:
         self.registry, self.worker, self.capacity = registry, worker, capacity
         self.own_log = own_log or OwnLog()
         self.outbox: list[OutboxRow] = []
+        self._latest: dict[tuple[str, str, str], list[OutboxRow]] = {}
+        """Records of topics that are coalesced, by topic, key and type."""
         self.operations: list[tuple[OperationRow, Operation]] = []
         self._timers: dict[tuple[str, str], TimerRow | None] = {}
         """By key and name; None: to be cancelled."""
@@ -63,11 +66,13 @@ class Effects:
         returns the new one."""
         key = cause.inbound.key
         messages = [*((key, event) for event in decision.events), *decision.commands]
-        outbox, sequence = self._outbox_rows(cause, messages, sequence)
+        latest: dict[tuple[str, str, str], list[OutboxRow]] = {}
+        outbox, sequence = self._outbox_rows(cause, messages, sequence, latest)
         counts: dict[str, int] = {}
         operations = [self._operation(cause, counts, operation) for operation in decision.operations]
         timers = [_timer(cause, timer) for timer in decision.timers]
         self.outbox += outbox
+        self._latest.update(latest)
         self.operations += operations
         for name in decision.cancel:
             self._timers[key, name if isinstance(name, str) else name.__name__] = None
@@ -78,7 +83,7 @@ class Effects:
 
     def add_uncounted(self, cause: Cause, event: Event) -> None:
         """Take up an event that no row numbers."""
-        rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, numbered=False)
+        rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, {}, numbered=False)
         self.outbox += rows
 
     def refused_before(self, inbound: Inbound, seed: UUID) -> int | None:
@@ -124,13 +129,20 @@ class Effects:
             timers=[row for row in self._timers.values() if row],
             cancelled=[name for name, row in self._timers.items() if row is None],
             operations=[row for row, _ in self.operations],
-            outbox=self.outbox,
+            outbox=[*self.outbox, *chain.from_iterable(self._latest.values())] if self._latest else self.outbox,
         )
 
     def _outbox_rows(
-        self, cause: Cause, messages: Iterable[tuple[str, Message]], sequence: int, *, numbered: bool = True
+        self,
+        cause: Cause,
+        messages: Iterable[tuple[str, Message]],
+        sequence: int,
+        latest: dict[tuple[str, str, str], list[OutboxRow]],
+        *,
+        numbered: bool = True,
     ) -> tuple[list[OutboxRow], int]:
-        """Key and message each. Events of topics that keep all are numbered per key."""
+        """Key and message each. Events of topics that keep all are numbered per key; records of those that are
+        coalesced go to `latest`."""
         rows = []
         counts: dict[str, int] = {}
         meta, emitted, versioned = cause.meta, self.registry.emitted, self.registry.versioned
@@ -165,6 +177,9 @@ class Effects:
                     sequence = max(sequence, known)
                     continue
             sequence = number or sequence
+            if message.topic.coalesced:
+                latest[message.topic.name, key, message.type] = rows_of(envelope, message, versioned)
+                continue
             rows += rows_of(envelope, message, versioned)
         return rows, sequence
 

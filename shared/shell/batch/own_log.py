@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
 
+from shared.contracts.envelope import Envelope
 from shared.core import effect_id
 
 _TABLE = """
@@ -37,7 +38,7 @@ _VARIES = re.compile(rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"|(?<=/)[A-Za-z0-9_.=-]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A fact on a topic."""
+    """A fact on a topic, or a status record."""
 
     key: str
     kind: str
@@ -45,11 +46,20 @@ class Said:
     body: bytes
     id: UUID
     number: int
-    """Its sequence."""
+    """Its sequence; 0 of a status record."""
     late: bool
     """It was written after the point that the database was restored to."""
     cause: str = ""
     """Id of the message that it was decided on."""
+
+
+def said_by(envelope: Envelope, body: bytes, kept: Collection[str], *, late: bool) -> Said | None:
+    """What a record of the service's own says: an event that is counted, or a status record of a kind in `kept`."""
+    it, kind = envelope, f"{envelope.type}/{envelope.version}"
+    if not it.sequence and kind not in kept:
+        return None
+    cause = (it.causation_id or "") if it.sequence else ""
+    return Said(it.subject, kind, body, it.id, it.sequence, late, cause)
 
 
 class OwnLog:

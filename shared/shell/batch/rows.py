@@ -58,7 +58,8 @@ class LoadedRow:
             self.state = codec.load(kind, stored)
         except ValidationError as unknown:
             raise WrittenByNewer(f"{kind.__qualname__} {self.key} was written by a newer build") from unknown
-        self.carried = carried(stored, codec.dump(self.state))
+        if orjson.loads(stored) != orjson.loads(codec.dump_state(self.state)):
+            self.carried = carried(stored, codec.dump(self.state))
 
     def store(self, state: Any) -> str:
         """The id of the store that the row belongs to, by its state; empty where that does not tell."""
@@ -68,11 +69,13 @@ class LoadedRow:
         version = self.version + 1
         if self.state is None:
             return StateWrite(StateRow(self.key, version, self.sequence, None), {}, at)
-        data, shape = codec.dump(self.state), codec.shape_of(self.table.kind)
         if self.carried is not None:
-            self.carried = self.carried.after(data)
+            self.carried = self.carried.after(codec.dump(self.state))
         if self.carried is not None:
             data, shape = orjson.dumps(self.carried.stored), MIXED
+        else:
+            dump = codec.dump_state if self.table.brief else codec.dump
+            data, shape = dump(self.state), codec.shape_of(self.table.kind)
         return StateWrite(StateRow(self.key, version, self.sequence, data, shape), self.table.columns(self.state), at)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from shared.contracts.envelope import BadMessage, decode
 from shared.core import Operation, Outcome
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.own_log import OwnLog
 from shared.shell.operations.rules import Ended
 from shared.shell.ports.rows import OperationRow
-from shared.shell.service import Service
+from shared.shell.service import Recall, Service
 
 
 class Recollection:
@@ -23,15 +26,16 @@ class Recollection:
 
     def ended(self, row: OperationRow, operation: Operation) -> Ended | None:
         """Where a fact on the service's topics says that it was done."""
-        if self._log is None or (recall := self._recalled.get(type(operation))) is None:
+        if self._log is None:
             return None
-        for body in self._log.told(row.key, kind_of(recall.fact)):
-            try:
-                outcome: Outcome | None = recall.outcome(operation, decode(recall.fact, body))
-            except BadMessage:  # of a newer build
-                continue
-            if outcome is not None:
-                return Ended(replace(row, attempts=row.attempts + 1), outcome)
+        for recall in self._recalled.get(type(operation), ()):
+            for body in self._log.told(row.key, kind_of(recall.fact)):
+                try:
+                    outcome: Outcome | None = recall.outcome(operation, decode(recall.fact, body))
+                except BadMessage:  # of a newer build
+                    continue
+                if outcome is not None:
+                    return Ended(replace(row, attempts=row.attempts + 1), outcome)
         return None
 
     @staticmethod
@@ -42,7 +46,16 @@ class Recollection:
 
 def recalled_kinds(service: Service) -> frozenset[str]:
     """The kinds of facts whose contents are needed (`OwnLog.kept`)."""
-    return frozenset(kind_of(recall.fact) for recall in service.recalled.values())
+    return frozenset(kind_of(recall.fact) for recall in _recalls(service))
+
+
+def recalled_topics(service: Service) -> frozenset[str]:
+    """The topics of those facts."""
+    return frozenset(recall.fact.topic.name for recall in _recalls(service))
+
+
+def _recalls(service: Service) -> Iterator[Recall]:
+    return chain.from_iterable(service.recalled.values())
 
 
 def kind_of(fact: type) -> str:

@@ -29,6 +29,8 @@ class StateTable:
     unique: Sequence[str] = ()
     """Columns of which no two rows have the same value; a migration has the index. A decision that chose a value of
     another row is made again with the next `Context.candidate`."""
+    brief: bool = False
+    """Written without fields that hold an empty default (`codec.dump_state`): SQL finds null there in `data`."""
 
 
 @dataclass(frozen=True)

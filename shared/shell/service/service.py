@@ -59,8 +59,9 @@ class Service:
     invariants: Sequence[Invariants] = ()
     status_records: Mapping[type[Any], Callable[[Any], Event | None]] = field(default_factory=dict)
     """By kind of state: the record that a compacted topic has of one. After Kafka was lost, they are made again."""
-    recalled: Mapping[type[Operation], Recall] = field(default_factory=dict)
-    """Operations that must not be done again after a restore, although the outside would do them."""
+    recalled: Mapping[type[Operation], Sequence[Recall]] = field(default_factory=dict)
+    """Operations that must not be done again after a restore, although the outside would do them. Of several facts each
+    is enough."""
     attention: Mapping[str, AttentionReader] = field(default_factory=dict)
     """What waits for staff in its own tables, by what it is in words."""
     upkeep: Sequence[Callable[[datetime], Awaitable[None]]] = ()

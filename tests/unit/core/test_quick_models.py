@@ -31,7 +31,16 @@ def test_a_part_with_the_fields_of_another_and_more() -> None:
     made = StatusItem(**ITEM.__dict__, delivery=DeliveryStatus.PENDING, refunded=2)
     assert extended == made
     assert extended.model_dump_json() == made.model_dump_json()
+    assert extended.model_fields_set == {*ITEM.__dict__, "delivery", "refunded"}
     assert not hasattr(ITEM, "delivery")
+
+
+def test_a_changed_copy_leaves_the_other_records_of_its_class_as_they_are() -> None:
+    first, second = (build(StatusExtra, id=id, name="A", delivery=DeliveryStatus.PENDING) for id in ("offer", "order"))
+    before = set(second.model_fields_set)
+    copied = first.model_copy(update={"name": "B", "something": "else"}, deep=True)
+    assert "something" in copied.model_fields_set
+    assert first.model_fields_set == second.model_fields_set == before == set(StatusExtra.model_fields)
 
 
 def test_a_value_of_the_wrong_type_is_found_when_the_record_is_encoded() -> None:

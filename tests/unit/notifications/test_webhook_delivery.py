@@ -18,10 +18,10 @@ from shared.contracts.checkout import (
     OrderRefunded,
 )
 from shared.contracts.notifications import (
+    MessageStatusRecord,
     PauseWebhook,
     ReplayWebhooks,
     ResumeWebhook,
-    WebhookDelivered,
     WebhookExhausted,
 )
 from shared.contracts.values import OrderStatus
@@ -122,9 +122,8 @@ def test_a_delivery_is_logged_attempt_by_attempt() -> None:
     post = order.posts()[0]
     order.answer(post, PostWebhook.Done(204), after=["HTTP 500", "no answer within 10 s"])
 
-    assert order.published == [
-        WebhookDelivered(message=post.message_id, endpoint="crm", event="order.created", attempts=3)
-    ]
+    assert order.published == []
+    assert order.state.deliveries[0].attempts == 3
     assert [(one.result, one.delivered) for one in order.all.of(WebhookDeliveryAttempt)] == [
         ("HTTP 500", False),
         ("no answer within 10 s", False),
@@ -142,7 +141,7 @@ def test_an_exhausted_delivery_alerts_staff_and_a_replay_posts_the_same_bytes_un
     assert order.hear(ReplayWebhooks()).requested == [post]
 
     order.answer(post, PostWebhook.Done(200))
-    assert [event.attempts for event in order.all.of(WebhookDelivered)] == [11]
+    assert (order.state.deliveries[0].state, order.state.deliveries[0].attempts) == ("delivered", 11)
 
 
 def test_a_replay_of_one_endpoint_leaves_the_others_alone() -> None:
@@ -187,4 +186,6 @@ def test_pending_deliveries_end_when_their_endpoint_is_paused_or_removed() -> No
     order.answer(second, PostWebhook.Failed("removed", "The endpoint was removed."))
 
     assert [delivery.state for delivery in order.state.deliveries] == ["paused", "removed"]
-    assert order.all.published == []
+    assert [type(event) for event in order.all.published] == [
+        MessageStatusRecord
+    ]  # of the pause, while one was pending

@@ -35,6 +35,7 @@ COMMANDS = Topic("meter.commands.v1", owner="meter")
 EVENTS = Topic("meter.events.v1", owner="meter")
 NOTICES = Topic("other.events.v1", owner="other")
 LATEST = Topic("meter.latest.v1", owner="meter", compacted=True)
+NEWEST = Topic("meter.newest.v1", owner="meter", compacted=True, coalesced=True)
 
 
 class Count(Command, type="meter.count", topic=COMMANDS):
@@ -57,6 +58,10 @@ class Noticed(Event, type="other.noticed", topic=NOTICES):
 
 
 class Latest(Event, type="meter.latest", topic=LATEST):
+    count: int
+
+
+class Newest(Event, type="meter.newest", topic=NEWEST):
     count: int
 
 
@@ -232,7 +237,7 @@ def meter_service(answers: Mapping[str, Decide], gateway: FakeGateway) -> Servic
         name="meter",
         cores=[core],
         consumes={COMMANDS: [Count], NOTICES: [Noticed]},
-        emits={EVENTS: [Counted], LATEST: [Latest], COMMANDS: [Count]},
+        emits={EVENTS: [Counted], LATEST: [Latest], NEWEST: [Newest], COMMANDS: [Count]},
         refusal=MeterRefused,
         storage=Storage(metadata, states=[meters, totals], records=[steps]),
         gateways=dict.fromkeys(CALLS, gateway),

@@ -21,6 +21,7 @@ from tests.unit.shell.meter import (
     Latest,
     Meter,
     MeterRefused,
+    Newest,
     Total,
 )
 
@@ -47,6 +48,27 @@ async def test_events_of_a_key_are_counted_without_a_gap_over_batches_and_refusa
     await harness.counts("t-1", "one more", "no", "two")
 
     assert [sent.envelope.sequence for sent in harness.sent("t-1")] == list(range(1, 9))
+
+
+async def test_of_a_keys_coalesced_records_only_the_last_of_a_batch_is_published(harness: Harness) -> None:
+    def publish(meter: Meter, message: Count, context: Context) -> Decision[Meter]:
+        after = Meter(meter.count + 1)
+        return Decision(
+            after, events=[Newest(count=after.count), Latest(count=after.count), Counted(count=after.count)]
+        )
+
+    harness.when("publish", publish)
+    harness.when("raise", ValueError("x"))
+    messages = [harness.message(key, Count(what="publish")) for key in ("a", "b", "a", "a")]
+    await harness.batch(*messages, harness.message("b", Count(what="raise")))
+
+    assert harness.events("a") == [
+        *(event for count in (1, 2, 3) for event in (Latest(count=count), Counted(count=count))),
+        Newest(count=3),
+    ]
+    assert harness.events("b") == [Latest(count=1), Counted(count=1), Newest(count=1)]
+    await harness.counts("a", "publish")
+    assert harness.events("a")[-1] == Newest(count=4)
 
 
 async def test_latest_records_and_commands_to_others_are_not_counted(harness: Harness) -> None:

@@ -13,8 +13,15 @@ from services.notifications.app import RECALLED
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.payments.domain.operations import ChargeCard, ChargeResult
 from shared.contracts.envelope import encode
-from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered
-from shared.core import NoOutcome, NotDone, Operation, Outcome
+from shared.contracts.notifications import (
+    EmailFailed,
+    EmailSent,
+    EmailStatus,
+    MessageStatusRecord,
+    WebhookDelivered,
+    WebhookStatus,
+)
+from shared.core import Event, NoOutcome, NotDone, Operation, Outcome
 from shared.shell.batch.own_log import OwnLog, Said
 from shared.shell.operations.attempts import Attempts
 from shared.shell.operations.destinations import Destinations
@@ -34,6 +41,9 @@ CHARGE = ChargeCard(
     until=START - timedelta(days=2),
 )
 PAID = ChargeCard.Done(ChargeResult("pi_1", "succeeded", 1000))
+MAIL = EmailStatus(message="<1@s>", fact="placed", template="order_placed", audience="customer", state="sent")
+HOOK = WebhookStatus(message="msg_1", fact="placed", event="order.paid", endpoint="e-1", state="delivered")
+TOLD = MessageStatusRecord(number="N", store="s-1", revision=1, updated_at=START, emails=(MAIL,), webhooks=(HOOK,))
 SENT = EmailSent(message="<1@s>", template="order_placed", audience="customer")
 FAILED = EmailFailed(message="<1@s>", template="order_placed", audience="customer", code="refused", text="")
 DELIVERED = WebhookDelivered(message="msg_1", endpoint="e-1", event="order.paid", attempts=1)
@@ -55,13 +65,13 @@ class Outside:
 
 @pytest.fixture
 def log() -> Iterator[OwnLog]:
-    log = OwnLog(frozenset(kind_of(recall.fact) for recall in RECALLED.values()))
+    log = OwnLog(frozenset(kind_of(recall.fact) for recalls in RECALLED.values() for recall in recalls))
     log.open()
     yield log
     log.close()
 
 
-def told(*facts: EmailSent | EmailFailed | WebhookDelivered, key: str = "o-1", late: bool = True) -> list[Said]:
+def told(*facts: Event, key: str = "o-1", late: bool = True) -> list[Said]:
     return [
         Said(key, kind_of(type(fact)), encode(fact), UUID(int=number), number, late)
         for number, fact in enumerate(facts)
@@ -97,14 +107,21 @@ async def made(operation: Operation, log: OwnLog | None, records: Outcome | NotD
     return step, len(outside.calls)
 
 
-async def test_an_email_that_was_sent_is_not_sent_again(log: OwnLog) -> None:
-    log.add(told(FAILED, SENT))
+def state(email: str, webhook: str) -> MessageStatusRecord:
+    emails = (MAIL.model_copy(update={"state": email}),)
+    return TOLD.model_copy(update={"emails": emails, "webhooks": (HOOK.model_copy(update={"state": webhook}),)})
+
+
+@pytest.mark.parametrize("fact", [TOLD, SENT], ids=["by the record", "by an older build's fact"])
+async def test_an_email_that_was_sent_is_not_sent_again(log: OwnLog, fact: Event) -> None:
+    log.add(told(FAILED, fact))
     step, calls = await made(EMAIL, log)
     assert (step.outcome, step.row.attempts, calls) == (SendEmail.Done(), 1, 0)
 
 
-async def test_a_webhook_that_was_delivered_is_not_posted_again(log: OwnLog) -> None:
-    log.add(told(DELIVERED))
+@pytest.mark.parametrize("fact", [TOLD, DELIVERED], ids=["by the record", "by an older build's fact"])
+async def test_a_webhook_that_was_delivered_is_not_posted_again(log: OwnLog, fact: Event) -> None:
+    log.add(told(fact))
     step, calls = await made(POST, log)
     assert (step.outcome, calls) == (PostWebhook.Done(200), 0)
 
@@ -118,12 +135,28 @@ async def test_a_webhook_that_was_delivered_is_not_posted_again(log: OwnLog) -> 
         told(SENT, late=False),
         told(SENT.model_copy(update={"message": "<2@s>"})),
         told(DELIVERED),
+        told(TOLD, late=False),
+        told(state("pending", "delivered"), state("unknown", "delivered")),
     ],
-    ids=["nothing", "it failed", "of another order", "before the restored point", "another email", "another kind"],
+    ids=[
+        "nothing",
+        "it failed",
+        "of another order",
+        "before the restored point",
+        "another email",
+        "another kind",
+        "told before the restored point",
+        "told as not sent",
+    ],
 )
 async def test_what_was_not_sent_is_sent(log: OwnLog, facts: list[Said]) -> None:
     log.add(facts)
     assert (await made(EMAIL, log))[1] == 1
+
+
+async def test_a_webhook_that_was_told_as_exhausted_is_posted(log: OwnLog) -> None:
+    log.add(told(state("sent", "exhausted")))
+    assert (await made(POST, log))[1] == 1
 
 
 async def test_at_other_times_nothing_is_recalled(log: OwnLog) -> None:

@@ -22,6 +22,7 @@ from tests.unit.shell.meter import (
     Latest,
     Meter,
     MeterRefused,
+    Newest,
     Noticed,
     meter_service,
 )
@@ -35,7 +36,7 @@ def nothing(meter: Any, *rest: Any) -> Decision[Any]:
 
 def test_topics_and_handlers_that_fit() -> None:
     registry = HandlerRegistry(SERVICE)
-    assert registry.emitted == frozenset[type[Message]]({Count, Counted, Latest, MeterRefused})
+    assert registry.emitted == frozenset[type[Message]]({Count, Counted, Latest, MeterRefused, Newest})
     assert registry.topics == {"meter.commands.v1", "other.events.v1"}
 
 
