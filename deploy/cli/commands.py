@@ -109,6 +109,10 @@ STORES = (
     Command("history", "stores:history", "Show how a store's settings changed, and by whom."),
 )
 
+PRODUCTS = (
+    Command("list", "products:listing", "List what a store sells: SKUs and their prices."),
+    Command("set", "products:put", "Define a product that is sold as one SKU, or replace it."),
+)
 WEBHOOKS = (
     Command("list", "webhooks:listing", "List a store's webhook endpoints, and why one is paused."),
     Command("add", "webhooks:add", "Register a webhook endpoint, and show its secret once."),
@@ -172,6 +176,7 @@ OPERATIONS = (
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("stores", "Settings of stores, and their history.", STORES),
+    Group("products", "What stores sell, at which prices.", PRODUCTS),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
     Group("files", "Upload what customers download.", FILES),

@@ -47,7 +47,7 @@ KEYED = {
     ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
-    *("stores set", "webhooks add", "webhooks remove", "webhooks pause"),
+    *("stores set", "products set", "webhooks add", "webhooks remove", "webhooks pause"),
     *(
         "delivery renew",
         "delivery attach",
@@ -70,7 +70,7 @@ READING = {
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
     *("abandoned", "completion"),
-    *("webhooks list", "stores list", "stores show", "stores history"),
+    *("webhooks list", "products list", "stores list", "stores show", "stores history"),
 }
 
 
