@@ -7,6 +7,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+LOG := $(VENV)/setup.log
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 UV := $(shell command -v uv 2>/dev/null)
@@ -55,15 +56,15 @@ $(VENV)/.ready: $(VENV)/.installed deploy/devstack/kafka-4.4.0.lock
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
-	@echo "Installing requirements.lock into $(VENV) …"
-	@if [ -n "$(UV)" ]; then \
+	@echo "Installing requirements.lock into $(VENV) (details in $(LOG)) …"
+	@{ if [ -n "$(UV)" ]; then \
 		"$(UV)" pip install --python $(BIN)/python --require-hashes -r requirements.lock && \
 		"$(UV)" pip install --python $(BIN)/python --no-deps -e .; \
 	else \
 		{ $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip; } && \
 		$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock && \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .; \
-	fi
+	fi; } >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; echo "It could not be installed: $(LOG) has the details." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.made:

@@ -109,6 +109,17 @@ STORES = (
     Command("history", "stores:history", "Show how a store's settings changed, and by whom."),
 )
 
+PRODUCTS = (
+    Command("list", "products:listing", "List what a store sells: SKUs and their prices."),
+    Command("set", "products:put", "Define a product that is sold as one SKU, or replace it."),
+)
+WEBHOOKS = (
+    Command("list", "webhooks:listing", "List a store's webhook endpoints, and why one is paused."),
+    Command("add", "webhooks:add", "Register a webhook endpoint, and show its secret once."),
+    Command("remove", "webhooks:remove", "Remove a webhook endpoint. What waits for it is not sent."),
+    Command("pause", "webhooks:pause", "Pause a webhook endpoint. Deliveries meanwhile are kept."),
+)
+
 EMBEDDED = (
     Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
     Command("shop", "shop:shop", "Set up the sample shop: stores, products, stock."),
@@ -122,6 +133,7 @@ SERVICES = (
     Command("run", "run:run", "Run one worker of one service."),
     Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
     Command("env", "env:env", 'Print what a shell needs: eval "$(orderbus env)".'),
+    Command("completion", "completion:completion", "Print what completes commands in bash, zsh or fish."),
     Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),
     Command("check", "check:check", "Check every invariant against databases and topics."),
     Command("restore", "restore:restore", "Bring a restored database up to date with the topics."),
@@ -155,6 +167,7 @@ LOST = (
     Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),
     Command("resend", "lost:resend", "Send lost emails again."),
     Command("replay", "lost:replay", "Send lost webhook deliveries again."),
+    Group("webhooks", "Where a store's events are sent.", WEBHOOKS),
     Command("resume-webhook", "waiting:resume_webhook", "Resume deliveries to a paused webhook endpoint."),
     Command("feed", "attention:feed", "Show what a store's staff feed says, the unread entries."),
 )
@@ -163,6 +176,7 @@ OPERATIONS = (
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("stores", "Settings of stores, and their history.", STORES),
+    Group("products", "What stores sell, at which prices.", PRODUCTS),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
     Group("files", "Upload what customers download.", FILES),

@@ -111,7 +111,7 @@ GAP = 2
 """Blanks between two columns."""
 SHORTEST = 20
 """How narrow a column that is wrapped may become."""
-WRAPPED = frozenset({"command", "subject"})
+WRAPPED = frozenset({"command", "subject", "events"})
 """Columns that are wrapped, as the last one of each table is."""
 LEAST_IMPORTANT = (
     *("offset", "topic", "bytes", "tested", "address", "position", "items", "version", "next probe", "next try"),

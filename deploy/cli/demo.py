@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -171,17 +173,20 @@ def _summary(final: Result) -> str:
 
 
 def _where_to_look(stack: Stack, chosen: Life, keep: Path | None) -> str:
-    folder = stack.data
+    folder, program, data = stack.data, shlex.quote(sys.argv[0]), f"--data {shlex.quote(str(stack.data))}"
     return (
         f"\nWhere to look (all data is kept{'' if keep else ' until the next demo'}):\n"
         f"  emails    {folder / 'outside' / 'mails'}\n"
         f"  webhooks  {folder / 'outside' / 'hooks'}\n"
-        f"  logs      {folder / 'logs'}\n"
-        f"  the rest  run `orderbus up --data {folder}` and, in another terminal:\n"
-        f"            orderbus orders --data {folder}\n"
-        f"            orderbus order {chosen.order.number} --data {folder}\n"
-        f"            orderbus watch --all --data {folder}   (topic orders.status.v1)\n"
-        f"            the customer's feed: GET /feeds/{_feed(chosen)} from notifications"
+        f"  logs      {folder / 'logs'}\n\n"
+        f"The rest, once this runs:\n\n"
+        f"{program} up {data}\n\n"
+        f"In another terminal: the orders, one of them, all changes of status, and the customer's feed:\n\n"
+        f"{program} orders {data}\n"
+        f"{program} order {chosen.order.number} {data}\n"
+        f"{program} watch --all {data}\n"
+        f'eval "$({program} env {data})"\n'
+        f'curl -H "Authorization: Bearer $ORDERBUS_API_TOKEN" "$NOTIFICATIONS_URL/feeds/{_feed(chosen)}"'
     )
 
 

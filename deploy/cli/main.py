@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
+
+import typer.completion
 
 from deploy.cli.commands import COMMANDS
 from deploy.cli.group import group_of
 from shared.errors import ReportedError
 
 program = group_of(COMMANDS)
+NAME, COMPLETES = "orderbus", "_ORDERBUS_COMPLETE"
 
 
 def main() -> None:
+    if COMPLETES in os.environ:  # a shell asks what fits
+        shells: Any = typer.completion
+        shells.get_completion_inspect_parameters()  # makes Typer know them
     try:
         program.main()
     except ReportedError as error:

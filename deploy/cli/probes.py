@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
-from deploy.client.http import ApiClient, api_url
+from deploy.client.http import ApiClient, api_url, no_address
 from deploy.settings import database_of, load_mail_settings, load_process_settings
 from services.notifications.gateways.smtp import connected, unusable
 from services.notifications.settings import SmtpSettings
@@ -137,9 +137,9 @@ async def reader(settings: Settings, name: str) -> str:
 
 async def ready(settings: Settings, api: ApiClient, name: str) -> str:
     """The address of a process. Raises Failure unless it is ready."""
-    address, own = api_url(settings, name), settings.edge(name)
-    if not own.http_port and not own.internal_url:
-        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__INTERNAL_URL")
+    address = api_url(settings, name)
+    if said := no_address(settings, name):
+        raise Failure(said)
     missing = await api.ready(name)
     if missing == ["process"]:
         raise Failure(f"nothing answers at {address}: start a worker with `orderbus run {name}`")

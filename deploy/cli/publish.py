@@ -15,9 +15,10 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.errors import UsageError
-from deploy.cli.event_loop import on_event_loop
+from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
+from deploy.cli.published import Outcomes, Reader, answers, follow, show_refusals
 from deploy.cli.target import settings_of
 from deploy.cli.unknown_names import unknown_names
 from deploy.client.http import OutcomeUnknown
@@ -40,6 +41,9 @@ class Entry:
 @on_event_loop
 async def publish(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON or JSON lines; - for standard input.")],
+    following: Annotated[
+        bool, typer.Option("--follow", help="Show each new status of the orders until they come to an end.")
+    ] = False,
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
@@ -48,27 +52,50 @@ async def publish(
 
     FILE holds objects {"type", "order", "data"}: a single one, an array, or one per line. `type` is checkout.opened,
     checkout.submitted, checkout.payment_retried or checkout.abandoned; `order` is the id that the storefront chose.
-    All messages are checked first: if any is invalid, nothing is published. Checkout may still refuse one: it answers
-    with checkout.refused on orders.events.v1. A warning names the stores and SKUs that checkout does not know.
+    All messages are checked first: if any is invalid, nothing is published. Checkout may still refuse one, such as a
+    second submission: its answer is awaited for 5 seconds, and shown. A warning names the stores and SKUs that checkout
+    does not know. With --follow the exit code is 1 if a message was refused.
     """
     entries = checked(read(file))
     settings = settings_of(data)
     attempt = Attempt("all messages were published", "orderbus orders", new_key(idempotency_key or str(uuid7())))
-    sent = await _published(settings.kafka, entries, attempt)
-    rows = [
+    async with Reader(settings.kafka) as reader:
+        sent = await _published(settings.kafka, entries, attempt)
+        outcomes = Outcomes({at.id: entry.order for entry, at in zip(entries, sent, strict=True)})
+        _, warnings = await asyncio.gather(
+            answers(reader, outcomes), unknown_names(settings, [entry.message for entry in entries])
+        )
+        rows = _rows(entries, sent)
+        if as_json:
+            refused = [{"id": id, **body} for id, body in outcomes.refused.items()]
+            console.show_json({"published": rows, "refused": refused, "warnings": warnings}, line=following)
+        else:
+            _show(rows, outcomes, warnings, reader.trouble)
+        if following:
+            await follow(reader, outcomes, stop_event(), as_json=as_json)
+    if following and outcomes.refused:
+        raise typer.Exit(1)
+
+
+def _rows(entries: Sequence[Entry], sent: Sequence[Published]) -> list[dict[str, Any]]:
+    return [
         {"order": entry.order, "type": entry.message.type, "id": at.id, "partition": at.partition, "offset": at.offset}
         for entry, at in zip(entries, sent, strict=True)
     ]
-    warnings = await unknown_names(settings, [entry.message for entry in entries])
-    if as_json:
-        console.show_json({"published": rows, "warnings": warnings})
-        return
+
+
+def _show(rows: Sequence[dict[str, Any]], outcomes: Outcomes, warnings: Sequence[str], trouble: str) -> None:
     for row in rows:
         console.say(
             f"Published {row['type']} for {row['order']} (partition {row['partition']}, offset {row['offset']})."
         )
     for warning in warnings:
         console.say(f"Warning: {warning}")
+    show_refusals(outcomes)
+    if trouble:
+        console.say(f"Whether checkout refuses them cannot be read: {trouble}")
+    elif outcomes.unanswered:
+        console.say(f"Checkout has not answered yet. It does once it runs: orderbus order {rows[0]['order']}")
 
 
 async def _published(settings: KafkaSettings, entries: Sequence[Entry], attempt: Attempt) -> list[Published]:

@@ -21,11 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.cli import console
-from deploy.cli.errors import Failure
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
-from deploy.client.http import api_url, wrong_service
+from deploy.client.http import api_url, no_address, wrong_service
 from deploy.client.local_stack import WORKERS
 from services.registry import PROCESSES, SERVICES
 
@@ -103,6 +103,8 @@ def known_workers(urls: Sequence[str] | None, data: Path | None) -> dict[str, st
     announced = os.environ.get(WORKERS)
     if announced:
         return dict(pair.split("=", 1) for pair in announced.split(","))
+    if unknown := [said for name in SERVICES if (said := no_address(settings, name))]:
+        raise UsageError("\n".join(unknown))
     return {name: api_url(settings, name) for name in SERVICES}
 
 

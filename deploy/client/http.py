@@ -333,6 +333,15 @@ def api_url(settings: Settings, service: str) -> str:
     return f"http://{host}:{own.http_port}"
 
 
+def no_address(settings: Settings, service: str) -> str:
+    """What to set where the settings do not say where a service is; empty where they do."""
+    own = settings.edge(service)
+    if own.http_port or own.internal_url:
+        return ""
+    names = name_of((service, "http_port")), name_of((service, "internal_url"))
+    return f"unknown address: set {names[0]}, or {names[1]} if it runs on another machine"
+
+
 def wrong_service(service: str, health: object) -> str:
     """What to do if this answer to `/health` is not that of the service; empty if it is."""
     found = health.get("service") if isinstance(health, dict) else None

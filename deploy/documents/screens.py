@@ -87,7 +87,7 @@ def in_terminal(environment: Mapping[str, str], *arguments: str) -> str:
         pass
     os.close(ours)
     if code := process.wait():
-        raise subprocess.CalledProcessError(code, arguments, printed)
+        raise subprocess.CalledProcessError(code, arguments, bytes(printed))
     return printed.decode().replace("\r\n", "\n")
 
 

@@ -58,6 +58,8 @@ CURRENCIES = ("USD",) * 3 + ("EUR", "JPY", "ISK", "UGX", "KWD")
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
+CANNOT_BE_PAID = b'"unpaid":true'
+"""In the event that says so: staff see to each."""
 OF_ATTEMPT = "What attempt {} paid."
 """The note of a refund for which staff name the attempt."""
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
@@ -93,7 +95,7 @@ class Shop:
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = unowned(self._fill)
         self._typed_codes.read(record)
-        if record.topic == ORDERS.name and self._hurry.random() < 0.25:
+        if record.topic == ORDERS.name and (self._hurry.random() < 0.25 or CANNOT_BE_PAID in (record.value or b"")):
             self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
@@ -139,6 +141,8 @@ class Shop:
         )
         if self.requests.open:
             publish(self.requests.settings(grace, self._currency), STORE)
+        while unrest(self.world):  # what it sells can be defined once it is there
+            await asyncio.sleep(0.05)
         for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")

@@ -4,7 +4,7 @@ Attributes travel in `ce_*` headers, the JSON body in the value. The record's ke
 Sources: CloudEvents 1.0.2, the Kafka protocol binding 1.0.2, W3C Trace Context.
 
     BadMessage                      a record that is not a valid message; its text says why
-    ├── BadEnvelope                 invalid headers, key or type: the record is parked
+    ├── BadEnvelope                 invalid headers, key or type: a command is refused, a fact parked
     │   └── UnknownMessage          a type or version that this build does not know: skipped, or refused
     └── BadBody                     a known type with an invalid body, every problem by field: a command is refused
 """
@@ -15,7 +15,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -42,7 +42,12 @@ class BadMessage(Exception):
 
 
 class BadEnvelope(BadMessage):
-    """Headers, key or type are invalid, so the message cannot be identified."""
+    """Headers, key or type are invalid, so the message cannot be identified. `problems` lists everything that is wrong;
+    a field is a header's name, or `key`."""
+
+    def __init__(self, text: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(text)
+        self.problems = tuple(problems)
 
 
 class UnknownMessage(BadEnvelope):
@@ -178,39 +183,42 @@ _LOWER: dict[tuple[str, ...], tuple[str, ...]] = {}
 def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
     """The envelope of any headers. Raises BadEnvelope with every problem."""
     text: dict[str, str] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for name, value in headers:
         try:
             text[name.lower()] = value.decode() if value else ""
         except UnicodeDecodeError:
-            problems.append(f"header {name!r} is not UTF-8")
-    problems += [f"header {n} is missing" for n in _REQUIRED if not text.get(n)]
+            problems.append(_header(name.lower(), "wrong_format", "is not UTF-8"))
+    said = {problem.field for problem in problems}
+    problems += [_header(name, "missing", "is missing") for name in _REQUIRED if not (text.get(name) or name in said)]
     subject, wrong_key = read_key(key)
     if wrong_key:
-        problems.append(wrong_key)
-    if text.get("ce_subject", subject) != subject:
-        problems.append("header ce_subject is not the record's key")
-    if text.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
-        problems.append(f"CloudEvents version {text['ce_specversion'][:20]!r} is not {SPEC_VERSION}")
+        code = "wrong_format" if key else "missing"
+        problems.append(Problem(field="key", code=code, text=wrong_key))
+    elif text.get("ce_subject", subject) != subject:
+        problems.append(_header("ce_subject", "wrong_format", "is not the record's key"))
+    if (version := text.get("ce_specversion")) and version != SPEC_VERSION:
+        problems.append(_header("ce_specversion", "not_one_of", f"is {version[:20]!r}, not {SPEC_VERSION}"))
     identity = _parsed(problems, "ce_id", text, message_id)
     id_time = time_of(identity) if identity else None
     if identity and id_time is None and not text.get("ce_time"):
-        problems.append("header ce_time is required when ce_id is a UUID of version 8")
+        problems.append(_header("ce_time", "missing", "is required when ce_id is a UUID of version 8"))
     if _CONTROL.search("".join(text.values())) or max(map(len, text.values()), default=0) > MAX_HEADER:
-        problems += [wrong for name in _CARRIED if (wrong := _carried(name, text.get(name, "")))]
+        problems += [wrong for name in _CARRIED for wrong in _carried(name, text.get(name, ""))]
     time = _parsed(problems, "ce_time", text, _time) or id_time
     sequence = _parsed(problems, "ce_sequence", text, _sequence)
     epoch = _parsed(problems, "ce_epoch", text, _sequence)
-    version = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, text.get("ce_type", "")))
+    type = text.get("ce_type")
+    schema = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, type)) if type else None
     if problems or identity is None or time is None:
-        raise BadEnvelope("; ".join(problems))
+        raise BadEnvelope("; ".join(problem.text for problem in problems), problems)
     return Envelope(
         id=identity,
-        type=text["ce_type"],
+        type=type or "",
         source=text["ce_source"],
         subject=subject,
         time=time,
-        version=version or 1,
+        version=schema or 1,
         store=text.get("ce_store", ""),
         sequence=sequence or 0,
         correlation_id=text.get("ce_correlationid", ""),
@@ -228,10 +236,16 @@ _CARRIED = ("ce_source", "ce_type", "ce_store", "ce_correlationid", "ce_causatio
 MAX_HEADER = 256
 
 
-def _carried(name: str, value: str) -> str:
+def _header(name: str, code: str, text: str) -> Problem:
+    shown = name[:200] if name.isascii() and name.isprintable() else ascii(name[:50])
+    return Problem(field=shown, code=code, text=f"header {shown} {text}")
+
+
+def _carried(name: str, value: str) -> Iterator[Problem]:
     if len(value) > MAX_HEADER:
-        return f"header {name} is longer than {MAX_HEADER} characters"
-    return f"header {name} contains a control character" if _CONTROL.search(value) else ""
+        yield _header(name, "too_long", f"is longer than {MAX_HEADER} characters")
+    elif _CONTROL.search(value):
+        yield _header(name, "wrong_format", "contains a control character")
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -255,13 +269,13 @@ _known_key = lru_cache(10_000)(read_key)
 """Cached, since the messages of a key arrive close together."""
 
 
-def _parsed(problems: list[str], name: str, text: dict[str, str], parse: Any) -> Any:
+def _parsed(problems: list[Problem], name: str, text: dict[str, str], parse: Any) -> Any:
     if not text.get(name):
         return None
     try:
         return parse(text[name])
     except (ValueError, OverflowError) as wrong:
-        problems.append(f"header {name}: {wrong}")
+        problems.append(_header(name, "wrong_format", str(wrong)))
         return None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.values import CallableUrl, Count, Id, Line, Moment, OrderNumber, Revision, Short, Text, Value
+from shared.contracts.values import CallableUrl, Count, Id, Line, Moment, Revision, Short, Text, Value
 from shared.core import Command, Event, Refusal, Topic
 from shared.core.descriptions import Means
 
@@ -210,12 +210,14 @@ class EmailStatus(Value):
     """The Message-ID, the same in every attempt."""
     fact: Text
     """What it is about: `paid`, `declined:2`, `refunded:<refund>`."""
-    template: EmailTemplate
-    audience: Audience
+    template: Short
+    """Which email it is: `order_confirmation`."""
+    audience: Literal["customer", "staff"]
+    """Whom it is for."""
     state: Short
     """One of pending, sent, failed, unknown (it may have been sent)."""
     attempts: Count = 0
-    """How many attempts were made, in the rounds that have ended."""
+    """Of the rounds that have ended."""
     at: AwareDatetime | None = None
     """When its state became final."""
     code: Short | None = None
@@ -234,12 +236,13 @@ class WebhookStatus(Value):
     fact: Text
     """What it is about."""
     event: Short
-    """Which event it is: `order.created`, …"""
-    endpoint: EndpointId
+    """Which event of the order: `order.received`."""
+    endpoint: Id
+    """Where it goes: one of the store's endpoints."""
     state: Short
     """One of pending, delivered, exhausted, paused, removed (with its endpoint)."""
     attempts: Count = 0
-    """How many attempts were made, in the rounds that have ended."""
+    """Of the rounds that have ended."""
     at: AwareDatetime | None = None
     """When its state became final."""
     text: Text = ""
@@ -250,16 +253,17 @@ class MessageStatusRecord(Event, type="message.status", topic=STATUS):
     """The complete current state of one order's emails and webhook deliveries. It is told when none is pending any
     more, and at once when one is lost, paused or in doubt. Later records of the same key replace earlier ones."""
 
-    number: OrderNumber
+    number: Short
+    """The order's number."""
     store: Short
     """The store's id."""
     revision: Revision
     """Increases with every record; in leaps when notifications' database was restored to an earlier point."""
     updated_at: AwareDatetime
-    """When this state was reached."""
+    """When it was told."""
     emails: tuple[EmailStatus, ...] = ()
-    """Its emails, in the order in which they were requested."""
+    """Those to the customer and to staff, in the order in which they came to be."""
     webhooks: tuple[WebhookStatus, ...] = ()
-    """Its webhook deliveries, in the order in which they were requested."""
+    """What the store's endpoints are sent, in the order in which it came to be."""
     left_out: Count = 0
     """Of an order with more than 500 emails and webhook deliveries: how many of the earlier ones are missing here."""

@@ -215,8 +215,8 @@ class Discount(Given):
     amount: Amount
     """How much it takes off."""
     percent: Rate | None = None
-    """The per cent by which `amount` was computed, as a decimal string. Missing: a fixed amount. `amount` must be that
-    per cent of the total, or of what the lines with a `discount` of their own cost: half a minor unit is rounded up."""
+    """By which `amount` was computed, as a decimal string; missing: a fixed amount. `amount` must be that per cent of
+    the total, or of what the lines with a `discount` of their own cost: half a minor unit is rounded up."""
 
 
 class BillingField(Given):

@@ -41,9 +41,10 @@ class WebhookOrder(Value):
     customer_email: Email
     """The buyer's address."""
     total: str
-    """What the whole order costs, as a decimal string in major units: `53.80`."""
+    """What is charged for the whole order, as a decimal string in major units: `53.80`."""
     paid: str | None = None
-    """What was paid until then, in the same form. Missing where an older build did not keep it."""
+    """What was paid of it until then, as a decimal string in major units: `0.00` of an order that was given. Missing
+    where a build that did not keep it was told of the payment."""
     currency: Currency
     items: tuple[WebhookItem, ...]
     """Its products."""

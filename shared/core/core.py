@@ -7,12 +7,12 @@ A core does no I/O, knows no clock and no random numbers: time and new ids come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
 from shared.core.decision import Context, Decision, Ref, Refused
-from shared.core.messages import Command
+from shared.core.messages import Command, Problem
 from shared.core.operation import Operation, Outcome
 
 S = TypeVar("S")
@@ -25,6 +25,9 @@ Rows = Callable[[M, str, S], Refs]
 """Which other rows a message needs, given the message, its key and its state."""
 Begins = Callable[[S | None, M, Context], Decision[S] | Refused]
 Hears = Callable[[S, M, Context], Decision[S] | Refused]
+AlsoWrong = Callable[[S | None, M, Sequence[str], Context], list[Problem]]
+"""What else is wrong with a command that cannot be read whole: of state, the message with other values in their places,
+the paths of what could not be read, and context."""
 Answers = Callable[[S, P, Q, Context], Decision[S] | Refused]
 
 
@@ -37,6 +40,7 @@ class Handling:
     reads: Callable[[Any, str, Any], Refs] | None = None
     begins: bool = False
     """There may be no row yet."""
+    also_wrong: Callable[[Any, Any, Sequence[str], Context], list[Problem]] | None = None
 
 
 class Core(Generic[S]):
@@ -55,7 +59,13 @@ class Core(Generic[S]):
 
     @overload
     def begins(
-        self, message: type[M], /, *, locks: Rows[M, S | None] | None = None, reads: Rows[M, S | None] | None = None
+        self,
+        message: type[M],
+        /,
+        *,
+        locks: Rows[M, S | None] | None = None,
+        reads: Rows[M, S | None] | None = None,
+        also_wrong: AlsoWrong[S, M] | None = None,
     ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
 
     @overload
@@ -63,12 +73,13 @@ class Core(Generic[S]):
         self, *messages: type[Any], locks: Rows[Any, S | None] | None = None, reads: Rows[Any, S | None] | None = None
     ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
 
-    def begins(self, *messages: type[Any], locks: Any = None, reads: Any = None) -> Any:
-        """Register the handler of messages that may find no row: `handler(state or None, message, context)`."""
+    def begins(self, *messages: type[Any], locks: Any = None, reads: Any = None, also_wrong: Any = None) -> Any:
+        """Register the handler of messages that may find no row: `handler(state or None, message, context)`.
+        `also_wrong` checks what can be read of one that is invalid."""
 
         def register(function: Begins[S, Any]) -> Begins[S, Any]:
             for message in _checked(messages):
-                self._add(message, Handling(function, locks, reads, begins=True))
+                self._add(message, Handling(function, locks, reads, begins=True, also_wrong=also_wrong))
             return function
 
         return register

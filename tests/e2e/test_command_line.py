@@ -68,6 +68,9 @@ async def test_an_order_is_published_followed_and_refunded(orderbus: CommandLine
     )
     number, total = shown.json["number"], shown.json["purchased"]
     assert [item["status"] for item in shown.json["deliveries"]["items"]] == ["delivered", "delivered"]
+    again = await orderbus("publish", str(file), "--follow")
+    assert again.code == 1
+    assert f"Refused: checkout.submitted for {order} (already_submitted)" in again.err
     text = (await orderbus("order", number)).out
     assert "Timeline" in text
     assert "visa ending 4242" in text

@@ -88,20 +88,25 @@ POISON = {
 }
 
 
-@pytest.mark.parametrize("poison", POISON)
-async def test_a_poison_record_is_parked_and_every_partition_goes_on(raw: Raw, poison: str) -> None:
-    record = POISON[poison]
-    good = command("neighbour", Take(shelf="s"))
-    await raw.send(command("neighbour", Take(shelf="s")), record, good)
-    await raw.send(record, partition=1)
+def is_type(value: bytes | None) -> bool:
+    """Readable, that is."""
+    return value is not None and value.startswith(b"toy.") and b"\x00" not in value
 
-    await raw.goes_on(parked=2)
+
+@pytest.mark.parametrize("poison", POISON)
+async def test_a_poison_record_is_refused_or_parked_and_every_partition_goes_on(raw: Raw, poison: str) -> None:
+    record, good = POISON[poison], command("neighbour", Take(shelf="s"))
+    await raw.send(command("neighbour", Take(shelf="s")), record, good)
+    without = RawRecord(b"\xff", record.value, tuple(pair for pair in record.headers if not is_type(pair[1])))
+    await raw.send(without, partition=1)  # nothing is left by which its sender could be answered
+
+    await raw.goes_on(parked=1 if record.key or record.headers else 2)
 
     await raw.world.until("select things from boxes where key = 'neighbour'", (2,))
     for row in await raw.world.shells[0].store.parked():
-        found = record_of(row)
+        found, sent = record_of(row), without if row.partition == 1 else record
         names = [(name.encode("utf-8", "surrogateescape"), value) for name, value in found.headers]
-        assert (found.key, found.value, names) == (record.key, record.value, list(record.headers))
+        assert (found.key, found.value, names) == (sent.key, sent.value, list(sent.headers))
     await raw.world.until("select count(*) from outbox", (0,))
 
 
@@ -169,11 +174,12 @@ async def test_many_small_records_that_are_large_decompressed_are_held_a_few_at_
     before = peak = process.memory_info().rss
 
     async def all_of_it() -> None:
+        await raw.send(command("large", Explode()), partition=2)  # parked, and what follows behind it
         for _ in range(40):
             await produce(raw.client, COMMANDS.name, 2, large)
-        await raw.goes_on(parked=40)
-        assert len(await parking.list()) == 40
-        assert len(await parking.show("large")) == 1
+        await raw.goes_on(parked=41)
+        assert len(await parking.list()) == 41
+        assert len(await parking.show("large")) == 2
         assert (await parking.retry("large")).handled == 0
 
     going_on = asyncio.create_task(all_of_it())

@@ -120,6 +120,7 @@ async def town() -> AsyncIterator[Town]:
             currencies=("USD",),
         ),
     )
+    await town.settles()
     town.publish("s/file", DefineSku(product="File", prices={"USD": 500}))
     town.publish("s/file", ConfigureProduct(action=Download(file="a.zip")))
     await town.settles()

@@ -119,19 +119,19 @@ LAST_ID = b"ffffffff-ffff-7fff-bfff-ffffffffffff"
     [
         (good(ce_id=None), b"o-1", "header ce_id is missing"),
         (good(ce_type=b""), b"o-1", "header ce_type is missing"),
-        (good(ce_id=b"17"), b"o-1", "header ce_id: is not a UUID"),
-        (good(ce_id=str(uuid4()).encode()), b"o-1", "header ce_id: is not a UUID of version 7"),
-        (good(ce_id=LAST_ID), b"o-1", "header ce_id: has a time after the year 9999"),
-        (good(ce_type=b"\xff\xfe"), b"o-1", "header 'ce_type' is not UTF-8"),
-        (good(ce_source=b"\xed\xa0\x80"), b"o-1", "header 'ce_source' is not UTF-8"),
-        (good(ce_specversion=b"0.3"), b"o-1", "CloudEvents version '0.3' is not 1.0"),
-        (good(ce_time=b"yesterday"), b"o-1", "header ce_time: is not an RFC 3339 time"),
-        (good(ce_time=b"2026-03-03T14:05:00"), b"o-1", "header ce_time: has no time zone"),
-        (good(ce_time=b"0001-01-01T00:00:00+14:00"), b"o-1", "header ce_time: "),
-        (good(ce_sequence=b"-1"), b"o-1", "header ce_sequence: is not a whole number"),
-        (good(ce_sequence=b"9" * 19), b"o-1", "header ce_sequence: is not a whole number"),
-        (good(ce_sequence="٣".encode()), b"o-1", "header ce_sequence: is not a whole number"),
-        (good(ce_dataschema=b"urn:else:1"), b"o-1", "header ce_dataschema: is not urn:orderbus:order.paid:<version>"),
+        (good(ce_id=b"17"), b"o-1", "header ce_id is not a UUID"),
+        (good(ce_id=str(uuid4()).encode()), b"o-1", "header ce_id is not a UUID of version 7"),
+        (good(ce_id=LAST_ID), b"o-1", "header ce_id has a time after the year 9999"),
+        (good(ce_type=b"\xff\xfe"), b"o-1", "header ce_type is not UTF-8"),
+        (good(ce_source=b"\xed\xa0\x80"), b"o-1", "header ce_source is not UTF-8"),
+        (good(ce_specversion=b"0.3"), b"o-1", "header ce_specversion is '0.3', not 1.0"),
+        (good(ce_time=b"yesterday"), b"o-1", "header ce_time is not an RFC 3339 time"),
+        (good(ce_time=b"2026-03-03T14:05:00"), b"o-1", "header ce_time has no time zone"),
+        (good(ce_time=b"0001-01-01T00:00:00+14:00"), b"o-1", "header ce_time "),
+        (good(ce_sequence=b"-1"), b"o-1", "header ce_sequence is not a whole number"),
+        (good(ce_sequence=b"9" * 19), b"o-1", "header ce_sequence is not a whole number"),
+        (good(ce_sequence="٣".encode()), b"o-1", "header ce_sequence is not a whole number"),
+        (good(ce_dataschema=b"urn:else:1"), b"o-1", "header ce_dataschema is not urn:orderbus:order.paid:<version>"),
         (good(ce_subject=b"o-2"), b"o-1", "header ce_subject is not the record's key"),
         (good(ce_store=b"north\x00wind"), b"o-1", "header ce_store contains a control character"),
         (good(ce_actor=b"a" * 300), b"o-1", "header ce_actor is longer than 256 characters"),
@@ -157,7 +157,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         from_headers([("ce_id", b"17"), ("ce_time", b"now"), ("ce_store", b"\xff")], None)
     for problem in ("ce_specversion is missing", "ce_source is missing", "ce_type is missing", "not a UUID"):
         assert problem in str(wrong.value)
-    for problem in ("no key", "RFC 3339", "'ce_store' is not UTF-8"):
+    for problem in ("no key", "RFC 3339", "ce_store is not UTF-8"):
         assert problem in str(wrong.value)
 
 

@@ -7,7 +7,7 @@ import re
 from deploy.documents.screens import COLUMNS, PAGE, PROJECT, SCREENS
 
 TEXT = PAGE.read_text(encoding="utf-8")
-SHOWN = re.findall(r"^## orderbus (\w+)\n\n(.*)\n\n```text\n(.*?)\n```$", TEXT, re.MULTILINE | re.DOTALL)
+SHOWN = re.findall(r"^## orderbus (\w+)\n\n([^\n]*)\n\n```text\n(.*?)\n```$", TEXT, re.MULTILINE | re.DOTALL)
 OTHERS = ("order", "top")
 """A page whose lines the terminal wraps; and a table whose headings are shortened."""
 AGAIN = "write them again: python -m deploy.documents.screens"

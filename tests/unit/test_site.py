@@ -20,9 +20,10 @@ def test_it_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = tmp_path / "project"
-    project.mkdir()
-    (project / "README.md").write_text("# Project\n\n[a](a.md#here) [gone](gone.md) [code](x.py)\n")
-    (project / "a.md").write_text("# A\n\n[up](README.md)\n")
+    (project / "docs").mkdir(parents=True)
+    page = "a.md"
+    (project / "README.md").write_text(f"# Project\n\n[a](docs/{page}#here) [gone](gone.md) [code](x.py)\n")
+    (project / "docs" / page).write_text("# A\n\n[up](../README.md)\n")
     monkeypatch.setattr(site, "PROJECT", project)
 
     *staged, told = site.build(tmp_path / "build")

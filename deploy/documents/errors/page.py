@@ -29,7 +29,13 @@ not delivered is in [delivery.md](delivery.md).
 | code | from | is | means | what to do |
 |---|---|---|---|---|
 """
-KINDS = {"Refused": "refusal", "Problem": "problem", "item_problem": "problem", "_at_most": "problem"}
+KINDS = {
+    "Refused": "refusal",
+    "Problem": "problem",
+    "item_problem": "problem",
+    "_at_most": "problem",
+    "_header": "problem",
+}
 
 
 def advice() -> Mapping[str, tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.checkout.domain import submission
@@ -18,6 +18,7 @@ from services.checkout.domain.timeline import counted, money
 from services.checkout.domain.verification import hold_reason
 from shared.contracts.checkout import OrderCreated, OrderPlaced
 from shared.contracts.providers import MANUAL
+from shared.contracts.readable import Readable
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, Source
 from shared.contracts.values import Customer, OrderStatus
 from shared.core import Context, Decision, Problem, Ref, Refused
@@ -83,25 +84,34 @@ def store_and_skus(checkout: CheckoutSubmitted, key: str, order: Order | None) -
     return [Ref(Store, checkout.store), *(Ref(Sku, sku_key(checkout.store, sku)) for sku in sorted(skus))]
 
 
-@orders.begins(CheckoutSubmitted, reads=store_and_skus)
+def also_wrong(
+    order: Order | None, checkout: CheckoutSubmitted, unread: Sequence[str], context: Context
+) -> list[Problem]:
+    """What else is wrong with a submission of which not all can be read."""
+    readable = Readable(checkout, tuple(unread))
+    problems = []
+    if refused := _refusal_if_closed(order) or _refusal_of_id(order, context.key):
+        problems.append(_as_problem(refused, ""))
+    if not readable.has_read("store"):
+        return problems
+    store = context.row(Store, checkout.store)
+    if store is None:
+        return [*problems, _as_problem(UNKNOWN_STORE, "store")]
+    skus = _skus_of(checkout, context)
+    found = submission.readable_problems(checkout, store, skus, readable.has_read)
+    return [*problems, *found, *_other_store(order, checkout)]
+
+
+@orders.begins(CheckoutSubmitted, reads=store_and_skus, also_wrong=also_wrong)
 def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context) -> Decision[Order] | Refused:
     """Place the order, or list everything that is wrong with it. `checkout.opened` may have been lost."""
-    refused = _refusal_if_closed(order)
-    if refused:
+    if refused := _refusal_if_closed(order) or _refusal_of_id(order, context.key):
         return refused
-    if not ID.fullmatch(context.key):
-        return BAD_ORDER_ID
-    if order is None and looks_like_number(context.key):
-        return LIKE_A_NUMBER
     store = context.row(Store, checkout.store)
     if store is None:
         return UNKNOWN_STORE
-    found = {item.sku: context.row(Sku, sku_key(checkout.store, item.sku)) for item in checkout.items}
-    skus = {name: sku for name, sku in found.items() if sku}
-    problems = submission.problems(checkout, store, skus)
-    if order is not None and order.store.id != checkout.store:
-        text = "The checkout was opened in another store."
-        problems.append(Problem(field="store", code="other_store", text=text))
+    skus = _skus_of(checkout, context)
+    problems = [*submission.problems(checkout, store, skus), *_other_store(order, checkout)]
     if problems:
         return submission.invalid(problems)
     change = OrderChange(order or _new_order(store, checkout, context), context)
@@ -117,6 +127,26 @@ def _refusal_if_closed(order: Order | None) -> Refused | None:
     if order.placed_at is not None:
         return Refused("already_submitted", "This order is already placed. Check its status instead.")
     return Refused("order_closed", "This checkout is closed. Start a new one.")
+
+
+def _as_problem(refused: Refused, field: str) -> Problem:
+    return Problem(field=field, code=refused.code, text=refused.text)
+
+
+def _refusal_of_id(order: Order | None, key: str) -> Refused | None:
+    if not ID.fullmatch(key):
+        return BAD_ORDER_ID
+    return LIKE_A_NUMBER if order is None and looks_like_number(key) else None
+
+
+def _skus_of(checkout: CheckoutSubmitted, context: Context) -> submission.Skus:
+    found = {item.sku: context.row(Sku, sku_key(checkout.store, item.sku)) for item in checkout.items}
+    return {name: sku for name, sku in found.items() if sku}
+
+
+def _other_store(order: Order | None, checkout: CheckoutSubmitted) -> Iterator[Problem]:
+    if order is not None and order.store.id != checkout.store:
+        yield Problem(field="store", code="other_store", text="The checkout was opened in another store.")
 
 
 def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus: submission.Skus) -> None:

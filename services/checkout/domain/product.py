@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.checkout.domain.sku import Sku, sku_key
-from services.checkout.domain.store import ID
+from services.checkout.domain.store import ID, Store, store_named, unknown_store
 from shared.contracts.stores import DefineProduct
 from shared.core import Change, Context, Core, Decision, Problem, Ref, Refused
 
@@ -29,18 +29,20 @@ products = Core(Product)
 
 
 def its_skus(command: DefineProduct, key: str, product: Product | None) -> list[Ref[Sku]]:
-    return [Ref(Sku, sku_key(key.partition("/")[0], sku)) for sku in _all(command, product)]
+    return [Ref(Sku, sku_key(store_named(key), sku)) for sku in _all(command, product)]
 
 
 def _all(command: DefineProduct, product: Product | None) -> list[str]:
     return sorted({*command.skus, *(product.skus if product else ())})
 
 
-@products.begins(DefineProduct, locks=its_skus)
+@products.begins(DefineProduct, locks=its_skus, reads=lambda command, key, product: [Ref(Store, store_named(key))])
 def defined(product: Product | None, command: DefineProduct, context: Context) -> Decision[Product] | Refused:
     store, _, name = context.key.partition("/")
     if not (ID.fullmatch(store) and ID.fullmatch(name)):
         return Refused("bad_product_key", "A product's key has the form <store>/<product>.")
+    if context.row(Store, store) is None:
+        return unknown_store(store)
     skus = {sku: context.row(Sku, sku_key(store, sku)) for sku in _all(command, product)}
     problems = [*_problems(name, command, skus)]
     if problems:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.checkout.domain.store import ID
+from services.checkout.domain.store import ID, Store, store_named, unknown_store
 from shared.contracts.stores import DefineSku
-from shared.core import Context, Core, Decision, Refused
+from shared.core import Context, Core, Decision, Ref, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,13 @@ def sku_key(store: str, sku: str) -> str:
     return f"{store}/{sku}"
 
 
-@skus.begins(DefineSku)
+@skus.begins(DefineSku, reads=lambda command, key, sku: [Ref(Store, store_named(key))])
 def defined(sku: Sku | None, command: DefineSku, context: Context) -> Decision[Sku] | Refused:
     store, _, name = context.key.partition("/")
     if not (ID.fullmatch(store) and ID.fullmatch(name)):
         return Refused("bad_sku_key", "A SKU's key has the form <store>/<sku>.")
+    if context.row(Store, store) is None:
+        return unknown_store(store)
     if sku and sku.of:
         return Refused("sku_of_product", f"It is a SKU of the product {sku.of}: define that.")
     return Decision(

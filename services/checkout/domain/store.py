@@ -11,7 +11,7 @@ from services.checkout.domain.card_check import NONE, SUBMISSION
 from shared.contracts.providers import DEFAULT
 from shared.contracts.stores import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.values import StoreCard
-from shared.core import Core
+from shared.core import Core, Refused
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 """What an id of a store, a SKU or an order looks like (`values.Id`)."""
@@ -57,3 +57,12 @@ class Store:
 
 
 stores = Core(Store)
+
+
+def store_named(key: str) -> str:
+    """The store in the key of what it sells."""
+    return key.partition("/")[0]
+
+
+def unknown_store(store: str) -> Refused:
+    return Refused("unknown_store", f"There is no store {store}: define it first.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from services.checkout.domain import sums
 from services.checkout.domain.order import Line, Order
@@ -20,6 +20,8 @@ LARGEST_CHECKOUT = 300_000
 """Bytes. The order's events repeat it with the products' names and pictures and must fit into a record."""
 Skus = Mapping[str, Sku]
 """Those of the submitted items that exist, by name."""
+HasRead = Callable[..., bool]
+"""Whether all of these paths of the message were read."""
 
 
 def invalid(problems: Sequence[Problem]) -> Refused:
@@ -31,14 +33,38 @@ def opening_problems(message: CheckoutOpened, store: Store) -> list[Problem]:
     return [*_size(message), *_currency(message.currency, store)]
 
 
-def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Problem]:
+SUMMED = ("items", "deliveries", "currency", "subtotal", "tax", "total", "purchased", "discounts", "taxes")
+NEEDED = {
+    "no_price": ("currency",),
+    "wrong_price": ("currency",),
+    "payment_missing": ("purchased",),
+    "amount_too_small": ("currency", "payment"),
+    "amount_too_large": ("currency", "payment"),
+    "amount_off_step": ("currency", "payment"),
+    "currency_not_chargeable": ("currency", "payment"),
+}
+"""What else must be read for a problem to be one, besides its own field."""
+
+
+def readable_problems(message: CheckoutSubmitted, store: Store, skus: Skus, has_read: HasRead) -> list[Problem]:
+    """Those of a checkout of which not all can be read. Where an amount cannot, its sums are not checked."""
+    summed = has_read(*SUMMED, "prices_include_tax")
+    return [
+        problem
+        for problem in problems(message, store, skus, summed=summed)
+        if has_read(problem.field, *NEEDED.get(problem.code, ()))
+    ]
+
+
+def problems(message: CheckoutSubmitted, store: Store, skus: Skus, *, summed: bool = True) -> list[Problem]:
+    """`summed`: check the sums."""
     return [
         *_size(message),
         *_sign_in(message, store),
         *_currency(message.currency, store),
         *_items(message, skus),
         *_deliveries(message),
-        *sums.problems(message),
+        *(sums.problems(message) if summed else ()),
         *_charge(message, store.payment_providers),
         *payment_problems(message.payment, store, required=message.purchased > 0),
         *_tax_in_prices(message, store),

@@ -13,8 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 
-from shared.core import Command, Context, Decision, Handling, Message, Ref, Refusal, Refused, Report, mixed
+from shared.core import Command, Context, Decision, Handling, Message, Problem, Ref, Refusal, Refused, Report, mixed
 from shared.shell.batch.claims import claim
 from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
@@ -31,6 +32,7 @@ from shared.shell.inbound.message import (
     Repeated,
     Undecodable,
     UnknownCommand,
+    WrongEnvelope,
     named_store,
 )
 from shared.shell.inbound.parked_rows import bare_row, parked_row
@@ -39,6 +41,8 @@ from shared.shell.ports.rows import NEWER, Reply
 from shared.shell.ports.store import BatchRefused, Conflict, StoreUnavailable, Transaction
 from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.service.registry import HandlerRegistry
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -55,6 +59,8 @@ class _Work:
     def name_rows(self, state: Any) -> None:
         """Ask the handler for the other rows, now that the state is known."""
         message, key, handling = self.inbound.message, self.inbound.key, self.handling
+        if isinstance(message, Malformed) and message.readable:
+            message = message.readable.message
         if handling is None or isinstance(message, Malformed | Repeated):
             return
         if handling.locks:
@@ -127,7 +133,7 @@ class Batch:
     # 2. Load
 
     def _work_of(self, inbound: Inbound) -> _Work:
-        if isinstance(inbound.message, Undecodable | UnknownCommand):
+        if isinstance(inbound.message, Undecodable | UnknownCommand | WrongEnvelope):
             return _Work(inbound, None, None)
         core, handling = self.registry.handler(_kind_of(inbound.message))
         return _Work(inbound, handling, Ref(core.kind, inbound.key))
@@ -160,8 +166,8 @@ class Batch:
         if isinstance(inbound.message, Undecodable):
             self._park(inbound, NEWER if inbound.message.newer else "failed", inbound.message.error)
             return
-        if isinstance(inbound.message, UnknownCommand):
-            self._refuse_unknown(inbound, inbound.message)
+        if isinstance(inbound.message, UnknownCommand | WrongEnvelope):
+            self._refuse_uncounted(inbound, inbound.message)
             return
         if isinstance(inbound.message, Repeated) and not issubclass(inbound.message.kind, Command):
             self._park(inbound, "failed", Repeated.TEXT)
@@ -184,7 +190,8 @@ class Batch:
         self.now += timedelta(microseconds=1)  # so that what follows sorts in the order of the messages
         seed = mixed(inbound.identity, self.registry.salt)
         if isinstance(message, Malformed):
-            self._refuse(item, seed, Refused("malformed", "The message is invalid.", message.problems))
+            problems = (*message.problems, *self._also_wrong(item, message, seed))
+            self._refuse(item, seed, Refused("malformed", "The message is invalid.", problems))
             return
         if isinstance(message, Repeated):
             self._refuse(item, seed, Refused("repeated_id", Repeated.TEXT))
@@ -194,7 +201,20 @@ class Batch:
             self.result.refused += 1
             self.result.decided.append((inbound, "refused"))
             return
-        context = Context(
+        context = self._context(item, seed)
+        assert item.handling is not None
+        answer = item.handling.function(row.current(), message, context)
+        if isinstance(answer, Refused):
+            if not isinstance(message, Command):
+                raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
+            self._check_first_answer(item, seed, answer)
+            self._refuse(item, seed, answer)
+        else:
+            self._accept(item, seed, answer)
+
+    def _context(self, item: _Work, seed: UUID) -> Context:
+        inbound, row = item.inbound, self._own_row(item)
+        return Context(
             self.now,
             inbound.key,
             seed,
@@ -207,15 +227,20 @@ class Batch:
             candidate=inbound.candidate,
             epoch=self._effects.own_log.epoch,
         )
-        assert item.handling is not None
-        answer = item.handling.function(row.current(), message, context)
-        if isinstance(answer, Refused):
-            if not isinstance(message, Command):
-                raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
-            self._check_first_answer(item, seed, answer)
-            self._refuse(item, seed, answer)
-        else:
-            self._accept(item, seed, answer)
+
+    def _also_wrong(self, item: _Work, message: Malformed, seed: UUID) -> list[Problem]:
+        """What its core finds in the part that can be read."""
+        readable, handling = message.readable, item.handling
+        if readable is None or handling is None or handling.also_wrong is None:
+            return []
+        try:
+            context, state = self._context(item, seed), self._own_row(item).current()
+            return handling.also_wrong(state, readable.message, readable.unread, context)
+        except WrittenByNewer:
+            raise
+        except Exception as bug:  # it is refused anyway
+            log.exception("readable part cannot be checked", message=str(item.inbound.id), error=type(bug).__name__)
+            return []
 
     def _accept(self, item: _Work, seed: UUID, decision: Decision[Any]) -> None:
         inbound, row = item.inbound, self._own_row(item)
@@ -260,11 +285,15 @@ class Batch:
         self.result.decided.append((inbound, "refused"))
         self._reply(inbound, refused)
 
-    def _refuse_unknown(self, inbound: Inbound, command: UnknownCommand) -> None:
+    def _refuse_uncounted(self, inbound: Inbound, command: UnknownCommand | WrongEnvelope) -> None:
         """No core, and so no row, counts this refusal."""
         name = printable(command.type, 80)
-        text = f"{self.registry.name} knows no command {name}, version {command.version}."
-        event = self._refusal(inbound, name, Refused("unknown_command", text))
+        if isinstance(command, WrongEnvelope):
+            refused = Refused("malformed", "The message is invalid.", command.problems)
+        else:
+            text = f"{self.registry.name} knows no command {name}, version {command.version}."
+            refused = Refused("unknown_command", text)
+        event = self._refusal(inbound, name, refused)
         self.now += timedelta(microseconds=1)
         cause = self._cause(inbound, mixed(inbound.identity, self.registry.salt), inbound.meta.store)
         self._effects.add_uncounted(cause, event)
@@ -274,7 +303,7 @@ class Batch:
     def _refusal(self, inbound: Inbound, command: str, refused: Refused) -> Refusal:
         return self.registry.service.refusal(
             command=command,
-            command_id=str(inbound.id),
+            command_id=inbound.said_id,
             code=refused.code,
             text=refused.text,
             problems=tuple(refused.problems),
@@ -284,7 +313,7 @@ class Batch:
         """The sender of a command is the actor of what it does. What follows from that is the system's doing, except
         that staff and API clients stay the actor throughout."""
         meta = inbound.meta
-        follows = not isinstance(inbound.message, Command | Malformed | UnknownCommand | Report)
+        follows = not isinstance(inbound.message, (*_COMMANDS, Report))
         actor = "system" if follows and not meta.stays_actor() else meta.actor
         span = span_of(inbound.id, self.registry.salt)
         trace = child_of(context_of(meta.traceparent, inbound.key), span)
@@ -338,6 +367,7 @@ class Batch:
         result.published = len(writes.outbox)
 
 
+_COMMANDS = (Command, Malformed, UnknownCommand, WrongEnvelope)
 _BEHIND = {
     "behind": "an earlier message of this key is parked",
     NEWER: "an earlier message of this key waits for a newer build",

@@ -165,7 +165,7 @@ class Effects:
                 store=meta.store,
                 sequence=number,
                 correlation_id=meta.correlation_id,
-                causation_id=str(cause.inbound.id),
+                causation_id=cause.inbound.said_id,
                 actor=meta.actor,
                 traceparent=meta.traceparent,
                 epoch=epoch,

@@ -14,6 +14,7 @@ from zlib import crc32
 import orjson
 
 from shared.contracts.envelope import BadBody
+from shared.contracts.readable import Readable
 from shared.core import Attempt, Message, Operation, Problem, derived_id, hashed_id, mixed
 from shared.core.fast_dataclasses import fast
 from shared.core.ids import salt_of
@@ -67,10 +68,12 @@ class Malformed:
 
     kind: type[Message]
     problems: tuple[Problem, ...]
+    readable: Readable | None = None
+    """What can be read of it; only where its core checks that."""
 
     @staticmethod
-    def of(wrong: BadBody) -> Malformed:
-        return Malformed(wrong.kind, wrong.problems)
+    def of(wrong: BadBody, readable: Readable | None = None) -> Malformed:
+        return Malformed(wrong.kind, wrong.problems, readable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,14 @@ class UnknownCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongEnvelope:
+    """A command whose key or headers are invalid, as far as they can be read: it is refused with all problems."""
+
+    type: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Undecodable:
     """A record that cannot be read; it is parked with this error."""
 
@@ -109,7 +120,7 @@ def type_of(message: object) -> str:
     """Wire type of what is published, class name of what is not."""
     if isinstance(message, Malformed | Repeated):
         return message.kind.type
-    if isinstance(message, Undecodable | UnknownCommand):
+    if isinstance(message, Undecodable | UnknownCommand | WrongEnvelope):
         return message.type
     return message.type if isinstance(message, Message) else type(message).__qualname__
 
@@ -154,6 +165,13 @@ class Inbound:
     occurred: datetime | None = None
     """The latest time at which it can have happened; None where that is unknown. If this is not the first time that it
     is decided, the outside may have been called for it at any time since then."""
+    named: str = ""
+    """What its sender calls it, where that is no id."""
+
+    @property
+    def said_id(self) -> str:
+        """What its sender knows it by."""
+        return self.named or str(self.id)
 
     @property
     def identity(self) -> UUID:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from shared.contracts.envelope import (
+    MAX_HEADER,
     BadBody,
     BadEnvelope,
     Envelope,
@@ -16,7 +18,9 @@ from shared.contracts.envelope import (
     message_type,
     read_key,
 )
-from shared.core import Command, Message, Problem
+from shared.contracts.problems import MAX_PROBLEMS
+from shared.contracts.readable import readable_part
+from shared.core import MESSAGES, Command, Message, Problem
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
     Inbound,
@@ -25,6 +29,7 @@ from shared.shell.inbound.message import (
     RecordSource,
     Undecodable,
     UnknownCommand,
+    WrongEnvelope,
     content_of,
     identity_of,
     named_store,
@@ -46,8 +51,8 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnkno
     """A record as a message for the core; None for an event that this service does not handle, or that this build does
     not know.
 
-    Never raises: what cannot be read becomes `Undecodable` (parked), a command with an invalid body `Malformed`, one of
-    an unknown type or version `UnknownCommand` (both refused).
+    Never raises: what cannot be read becomes `Undecodable` (parked), a command with an invalid body `Malformed`, one
+    with an invalid key or header `WrongEnvelope`, one of an unknown type or version `UnknownCommand` (all refused).
     """
     if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in registry.foreign:
         return None
@@ -57,7 +62,7 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnkno
     try:
         return _read(registry, record, place, on_unknown)
     except BadEnvelope as wrong:
-        return _undecodable(record, place, str(wrong))
+        return _wrong_command(registry, record, place, wrong) or _undecodable(record, place, str(wrong))
     except Exception as bug:
         log.exception("record cannot be read", record=place.place, error=type(bug).__name__)
         return _undecodable(record, place, describe(bug))
@@ -69,7 +74,8 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_
     try:
         kind = message_type(envelope)
         if kind.topic.name != record.topic:
-            raise BadEnvelope(f"{kind.type} does not belong on this topic")
+            text = f"{kind.type} does not belong on this topic, but on {kind.topic.name}"
+            raise BadEnvelope(text, [Problem(field="ce_type", code="other_topic", text=text)])
         if registry.handles(kind):
             message = _decoded(registry, kind, record, envelope)
         elif issubclass(kind, Command):
@@ -106,12 +112,59 @@ def _decoded(registry: HandlerRegistry, kind: type[Message], record: BusRecord, 
         message = decode(kind, record.value)
     except BadBody as wrong:
         if issubclass(kind, Command):
-            return Malformed.of(wrong)
+            checks = registry.handler(kind)[1].also_wrong is not None
+            return Malformed.of(wrong, readable_part(kind, record.value) if checks else None)
         return Undecodable(kind.type, str(wrong), newer=envelope.source == kind.topic.owner)
     if isinstance(message, Command) and envelope.store and named_store(message) not in ("", envelope.store):
         text = "The body names another store than the header ce_store."
         return Malformed(kind, (Problem(field="store", code="other_store", text=text),))
     return message
+
+
+def _wrong_command(
+    registry: HandlerRegistry, record: BusRecord, place: RecordSource, wrong: BadEnvelope
+) -> Inbound | None:
+    """What came on a topic of commands, and has a key or a type by which its sender can be answered: under its key, or
+    else under its place. None for anything else."""
+    said = _said(record)
+    key, wrong_key = read_key(record.key)
+    type = said.get("ce_type", "")
+    if record.topic not in registry.command_topics or not wrong.problems or (wrong_key and not type):
+        return None
+    problems = [*wrong.problems, *_body_problems(registry, type, record)]
+    identity = record_id(record.topic, record.partition, record.offset, record.at)
+    named = said.get("ce_id", "")
+    sender = said.get("ce_actor") or ("customer" if record.topic in registry.storefront_topics else "system")
+    return Inbound(
+        identity,
+        place.place if wrong_key else key,
+        WrongEnvelope(printable(type, 100), tuple(problems[:MAX_PROBLEMS])),
+        Meta(said.get("ce_correlationid") or named or str(identity), said.get("ce_store", ""), actor=sender),
+        place,
+        occurred=record.at,
+        named=named,
+    )
+
+
+def _said(record: BusRecord) -> dict[str, str]:
+    """The headers that can be read, by name in lower case."""
+    said: dict[str, str] = {}
+    for name, value in record.headers:
+        with contextlib.suppress(UnicodeDecodeError):
+            if value and (text := value.decode()).isprintable() and len(text) <= MAX_HEADER:
+                said[name.lower()] = text
+    return said
+
+
+def _body_problems(registry: HandlerRegistry, type: str, record: BusRecord) -> Sequence[Problem]:
+    """What else is wrong, so that all of it can be corrected at once."""
+    kind = MESSAGES.get((type, 1))
+    if kind is not None and kind.topic.name == record.topic and registry.handles(kind):
+        try:
+            decode(kind, record.value)
+        except BadBody as wrong:
+            return wrong.problems
+    return ()
 
 
 def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:

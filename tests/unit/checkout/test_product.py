@@ -6,9 +6,10 @@ from typing import Any
 
 from services.checkout.domain.product import Product, products
 from services.checkout.domain.sku import Sku, skus
+from services.checkout.domain.store import stores
 from shared.contracts.stores import DefineProduct, ProductSku
 from shared.core import Scenario
-from tests.unit.checkout.examples import HOME, OrderScenario, sku, submission
+from tests.unit.checkout.examples import HOME, OrderScenario, sku, store, submission
 
 SIZES = {"coat-s": ProductSku(prices={"USD": 1000}), "coat-l": ProductSku(prices={"USD": 1200})}
 
@@ -19,7 +20,11 @@ def coat(**changes: Any) -> DefineProduct:
 
 
 def shop() -> Scenario[Product]:
-    return Scenario(products, skus, key="northwind/coat").hear(coat(), "northwind/coat")
+    return empty_shop().hear(coat(), "northwind/coat")
+
+
+def empty_shop() -> Scenario[Product]:
+    return Scenario(products, skus, stores, key="northwind/coat").hear(store(), "northwind")
 
 
 def found(scenario: Scenario[Product], name: str) -> Sku:
@@ -57,7 +62,7 @@ def test_a_sku_belongs_to_one_product() -> None:
 
 
 def test_a_sku_that_was_defined_by_itself_can_become_one_of_a_product() -> None:
-    scenario = Scenario(products, skus, key="northwind/coat").hear(sku("course"), "northwind/coat-s")
+    scenario = empty_shop().hear(sku("course"), "northwind/coat-s")
     assert found(scenario.hear(coat(), "northwind/coat"), "coat-s").product == "Oilskin coat"
 
 
@@ -77,3 +82,10 @@ def test_its_skus_are_bought_like_any_other() -> None:
     items = (checkout.items[0].model_copy(update={"unit_price": 1000}),)
     order.hear(checkout.model_copy(update={"items": items}))
     assert [(line.item.product, line.item.shippable) for line in order.state.lines] == [("Oilskin coat", True)]
+
+
+def test_nothing_is_defined_for_a_store_that_does_not_exist() -> None:
+    nowhere = Scenario(products, skus, stores, key="northwind/coat")
+    for command in (coat(), sku("course")):
+        refused = nowhere.refuses(command, "northwind/coat")
+        assert (refused.code, refused.text) == ("unknown_store", "There is no store northwind: define it first.")

@@ -24,7 +24,8 @@ from tests.unit.checkout.examples import START, paid_order, placed_order, sku, s
 def test_a_store_and_a_sku_are_stored() -> None:
     configured = Scenario(stores, key="northwind").hear(store(grace=timedelta(seconds=3), require_sign_in=True))
     assert (configured.state.card.id, configured.state.grace) == ("northwind", timedelta(seconds=3))
-    defined = Scenario(skus, key="northwind/atlas").hear(sku("atlas", shippable=True, thumbnail="https://img.example"))
+    shop = Scenario(skus, stores, key="northwind/atlas").hear(store(), "northwind")
+    defined = shop.hear(sku("atlas", shippable=True, thumbnail="https://img.example"))
     assert (defined.state.store, defined.state.sku) == ("northwind", "atlas")
 
 

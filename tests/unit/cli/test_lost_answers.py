@@ -47,7 +47,7 @@ KEYED = {
     ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
-    "stores set",
+    *("stores set", "products set", "webhooks add", "webhooks remove", "webhooks pause"),
     *(
         "delivery renew",
         "delivery attach",
@@ -69,8 +69,8 @@ READING = {
     *("top", "doctor", "env", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
-    *("abandoned", "env"),
-    *("stores list", "stores show", "stores history"),
+    *("abandoned", "completion"),
+    *("webhooks list", "products list", "stores list", "stores show", "stores history"),
 }
 
 
@@ -331,6 +331,7 @@ def test_messages_that_kafka_may_have_taken(
     services: FakeServices, orderbus: Orderbus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(publish, "Storefront", Silent)
+    monkeypatch.setattr(publish, "Reader", Silent)
     opened = {"type": "checkout.opened", "order": "o-1", "data": {"store": "northwind", "currency": "EUR"}}
     (tmp_path / "file").write_text(json.dumps(opened))
     said = orderbus("publish", str(tmp_path / "file"))

@@ -14,14 +14,14 @@ from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord, Positions
 from shared.shell.reader import MOST_WAITING, Reader
 from tests.unit.shell.harness import START, Harness
-from tests.unit.shell.meter import COMMANDS
+from tests.unit.shell.meter import NOTICES
 
 LARGE = bytes(5_000_000)
 
 
 def records(first: int = 0) -> list[BusRecord]:
-    """Garbage: half of it in the body, half in a header."""
-    place = ("meter.commands.v1", 0)
+    """Garbage that is parked: half of it in the body, half in a header."""
+    place = (NOTICES.name, 0)
     return [
         BusRecord(*place, first, b"t-1", (), LARGE, START),
         BusRecord(*place, first + 1, b"t-1", (("x", LARGE),), None, START),
@@ -85,6 +85,6 @@ async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_
     assert len(await parking.show("t-1")) == 2
     assert len(await harness.store.parked("t-1", most_bytes=1)) == 1
 
-    harness.registry.foreign = frozenset({(COMMANDS.name, None)})  # type: ignore[arg-type]
+    harness.registry.foreign = frozenset({(NOTICES.name, None)})  # type: ignore[arg-type]
     released = await parking.retry("t-1")
     assert (released.handled, harness.parked()) == (6, [])

@@ -10,7 +10,7 @@ from shared.shell.inbound.message import Inbound, Malformed, Undecodable
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
 from tests.unit.shell.harness import START, Harness
-from tests.unit.shell.meter import COMMANDS, EVENTS, Count, Counted
+from tests.unit.shell.meter import COMMANDS, EVENTS, NOTICES, Count, Counted, Noticed
 
 
 def record(message: Message, topic: Topic, body: bytes | None = None, **headers: bytes | None) -> BusRecord:
@@ -40,22 +40,22 @@ def test_a_fact_that_is_not_handled_is_nothing_whatever_it_says(harness: Harness
     assert read(harness, record(Counted(count=1), EVENTS, body, ce_id=b"no id")) is None
 
 
-def test_a_fact_on_a_topic_where_it_does_not_belong_is_parked(harness: Harness) -> None:
-    inbound = read(harness, record(Counted(count=1), COMMANDS))
+def test_a_command_on_a_topic_where_it_does_not_belong_is_parked_where_facts_are_awaited(harness: Harness) -> None:
+    inbound = read(harness, record(Count(), NOTICES))
 
     assert inbound is not None
-    assert inbound.message == Undecodable("meter.counted", "meter.counted does not belong on this topic")
+    error = "meter.count does not belong on this topic, but on meter.commands.v1"
+    assert inbound.message == Undecodable("meter.count", error)
 
 
 @pytest.mark.parametrize(
-    ("found", "problem"),
-    [
-        (record(Counted(count=1), EVENTS, ce_type=None), "header ce_type is missing"),
-        (record(Count(), COMMANDS, ce_id=b"no id"), "header ce_id: is not a UUID"),
-    ],
+    ("changes", "problem"),
+    [({"ce_type": None}, "header ce_type is missing"), ({"ce_id": b"no id"}, "header ce_id is not a UUID")],
 )
-def test_what_cannot_be_read_is_parked_with_the_reason(harness: Harness, found: BusRecord, problem: str) -> None:
-    inbound = read(harness, found)
+def test_a_fact_that_cannot_be_read_is_parked_with_the_reason(
+    harness: Harness, changes: dict[str, bytes | None], problem: str
+) -> None:
+    inbound = read(harness, record(Noticed(), NOTICES, **changes))
 
     assert inbound is not None
     assert isinstance(inbound.message, Undecodable)

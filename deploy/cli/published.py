@@ -1,0 +1,135 @@
+"""The outcome of what `orderbus publish` sent: refusals, and with `--follow` each new status of the orders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+from deploy.cli import console
+from deploy.cli.watch import show_status
+from deploy.client.storefront import Follower, KafkaUnreachable, Read
+from shared.contracts.checkout import ORDERS, STATUS, CheckoutRefused
+from shared.settings import KafkaSettings
+
+ANSWERED_WITHIN = 5.0
+"""Seconds. Checkout answers within a fraction of a second unless it is busy, or does not run."""
+ENDS = frozenset({"completed", "cancelled", "expired", "failed", "refunded", "declined"})
+"""Statuses at which an order is followed no further."""
+
+
+class Records(Protocol):
+    def batches(self, timeout: float = 1.0) -> AsyncIterator[list[Read]]: ...
+
+
+@dataclass
+class Outcomes:
+    """Of published messages, by their ids: whose order each is, and what was read of it."""
+
+    orders: Mapping[str, str]
+    answered: set[str] = field(default_factory=set)
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By id: command, code, text and problems."""
+    news: list[Read] = field(default_factory=list)
+    """Refusals and statuses that were not shown yet."""
+    ended: set[str] = field(default_factory=set)
+    """Orders that came to an end."""
+
+    def take(self, record: Read) -> None:
+        cause = record.headers.get("ce_causationid", "")
+        if record.topic == ORDERS.name and cause in self.orders:
+            self.answered.add(cause)
+            if record.type == CheckoutRefused.type:
+                self.refused[cause] = record.body
+                self.news.append(record)
+        elif record.topic == STATUS.name and record.key in self.orders.values():
+            self.news.append(record)
+            if record.body.get("status") in ENDS:
+                self.ended.add(record.key)
+
+    @property
+    def unanswered(self) -> list[str]:
+        return [id for id in self.orders if id not in self.answered]
+
+    @property
+    def open_orders(self) -> set[str]:
+        """Those that may still change because of the messages."""
+        return {order for id, order in self.orders.items() if id not in self.refused} - self.ended
+
+
+async def answers(records: Records, outcomes: Outcomes, within: float = ANSWERED_WITHIN) -> None:
+    """Read until each message is answered."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            async for batch in records.batches(timeout=0.2):
+                for record in batch:
+                    outcomes.take(record)
+                if not outcomes.unanswered:
+                    return
+
+
+async def follow(records: Records, outcomes: Outcomes, stopping: asyncio.Event, *, as_json: bool) -> None:
+    """Show refusals and each new status until each order came to an end, or its messages were refused."""
+    _show_news(outcomes, as_json)
+    if not outcomes.open_orders:
+        return
+    async for batch in records.batches(timeout=0.2):
+        for record in batch:
+            outcomes.take(record)
+        _show_news(outcomes, as_json)
+        if stopping.is_set() or not outcomes.open_orders:
+            return
+
+
+def _show_news(outcomes: Outcomes, as_json: bool) -> None:
+    for record in outcomes.news:
+        if record.topic == STATUS.name:
+            show_status(record.key, record.body, as_json=as_json)
+        else:
+            show_refusal(record, as_json=as_json)
+    outcomes.news.clear()
+
+
+def show_refusals(outcomes: Outcomes) -> None:
+    """Those that were not shown yet."""
+    for record in outcomes.news:
+        if record.topic == ORDERS.name:
+            show_refusal(record, as_json=False)
+    outcomes.news = [record for record in outcomes.news if record.topic != ORDERS.name]
+
+
+def show_refusal(record: Read, *, as_json: bool) -> None:
+    body = record.body
+    if as_json:
+        console.show_json({"key": record.key, **body}, line=True)
+        return
+    console.say(f"Refused: {body['command']} for {record.key} ({body['code']}). {body['text']}")
+    for problem in body.get("problems", ()):
+        console.say(f"  {problem['field'] or 'message'}: {problem['text']} ({problem['code']})")
+
+
+class Reader:
+    """Reads what is answered from now on; nothing, where the answers cannot be read."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._follower = Follower(settings, [ORDERS, STATUS])
+        self._open = AsyncExitStack()
+        self.trouble = ""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open.enter_async_context(self._follower)
+        except KafkaUnreachable as trouble:
+            self.trouble = str(trouble)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def batches(self, timeout: float = 1.0) -> AsyncIterator[list[Read]]:
+        if not self.trouble:
+            async for batch in self._follower.batches(timeout):
+                yield batch
