@@ -19,7 +19,8 @@ def test_they_are_of_each_command() -> None:
 
 def test_they_fit_and_nothing_is_cut() -> None:
     lines = [line for name, _, text in SHOWN if name not in OTHERS for line in text.splitlines()]
-    assert [line for line in lines if len(line) > COLUMNS or "…" in line] == []
+    tables = [line for line in lines if not line.startswith("This terminal is too narrow")]
+    assert [line for line in tables if len(line) > COLUMNS or "…" in line] == []
 
 
 def test_their_columns_are_in_the_code() -> None:
