@@ -377,3 +377,8 @@ class TestTheRules:
     )
     def test_messages(self, name: str, wire_type: str, imperative: bool) -> None:
         assert not is_named_like_its_type(name, wire_type, imperative=imperative, compacted=False)
+
+
+def test_each_adr_has_a_number_of_its_own() -> None:
+    numbers = [file.name[:4] for file in (ROOT / "docs" / "adr").glob("0*.md")]
+    assert len(numbers) == len(set(numbers))
