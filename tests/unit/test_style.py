@@ -107,8 +107,8 @@ BANNED_NAMES = {
 }
 """Of classes, functions, parameters and aliases."""
 
-LOADED_ON_DEMAND = ("shared/shell/observability/telemetry.py",)
-"""OpenTelemetry, which most workers do not use."""
+LOADED_ON_DEMAND = ("shared/shell/observability/telemetry.py", "services/fulfillment/gateways/files/choice.py")
+"""OpenTelemetry and storage by S3, which most workers do not use."""
 
 NOUNS_IN_ING = frozenset("housekeeping listing messaging parking rendering tracing waiting".split())
 CODE_FILE = re.compile(r"`([\w/.-]+\.(?:py|toml|yaml|html))`")
