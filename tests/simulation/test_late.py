@@ -32,9 +32,11 @@ def test_a_payment_that_is_confirmed_when_its_time_is_over_is_kept_or_was_cancel
     closing = [after for result in results for after in ends(result, "order.payment_closing").values()]
     paid = [after for after in closing if "order.paid" in after]
     expired = [after for after in closing if "order.expired" in after]
+    cancelled = [after for after in closing if "order.cancelled" in after and "order.paid" not in after]
     assert paid and expired
-    assert len(paid) + len(expired) == len(closing), "no order is stuck"
+    assert len(paid) + len(expired) + len(cancelled) == len(closing), "no order is stuck"
     assert not any("payment.captured" in after for after in expired)
+    assert all("payment.refunded" in after for after in cancelled if "payment.captured" in after)
 
 
 def test_what_was_declined_and_is_captured_after_all_pays_the_order_or_is_refunded(
