@@ -36,7 +36,7 @@ from shared.contracts.fulfillment import (
     StockReserved,
 )
 from shared.contracts.notifications import EmailSent
-from shared.contracts.order_work import AnswerOrder, NoteOrder
+from shared.contracts.order_work import AnswerOrder, NoteOrder, ReopenOrder
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
@@ -46,7 +46,7 @@ from shared.contracts.payments import (
     RefundedLine,
 )
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutAsked, CheckoutPaymentRetried, PaymentChoice
-from shared.contracts.values import Instructions, OrderStatus, PaidElsewhere
+from shared.contracts.values import VOID, Instructions, OrderStatus, PaidElsewhere
 from shared.core import Task, Work, codec
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, refunded, submission
 
@@ -83,6 +83,7 @@ commands = st.sampled_from(
         AnswerOrder(wants="cancel", granted=True),
         AnswerOrder(wants="refund", granted=False),
         NoteOrder(text="A note."),
+        ReopenOrder(tries=1),
         SubmissionOverdue(),
         PaymentOverdue(),
     ]
@@ -127,6 +128,8 @@ PRELUDES: Sequence[Sequence[object]] = (
     (submission(), StockReserved(), captured(3500)),
     (submission("gift", payment=PaymentChoice()), StockReserved()),
     (submission("course", delivery=2500), StockReserved(), captured(3500)),
+    (submission(), StockReserved(), CompleteOrder(given=True), PaymentCancelled(attempt=1)),
+    (submission(), StockReserved(), PaymentCancelled(attempt=1, code="amount_too_small", text="Too small.")),
 )
 
 
@@ -154,8 +157,10 @@ def check_history(scenario: OrderScenario) -> None:
         assert not records
         return
     assert {request.amount for request in requests} <= {order.purchased}
-    assert order.paid == order.purchased or not scenario.all.of(OrderPaid)
-    if order.status is OrderStatus.PENDING_PAYMENT:
+    told = {event.amount for event in scenario.all.of(OrderPaid)}
+    assert told <= {0 if order.given else order.purchased}
+    assert not told or order.paid in told or order.status in VOID, "what is captured after the end is refunded"
+    if order.status is OrderStatus.PENDING_PAYMENT or order.payment_failed:
         assert scenario.timer(PaymentOverdue), "an unpaid order always has an end"
     if order.status is OrderStatus.CREATED:
         assert scenario.timer(SubmissionOverdue)
