@@ -21,7 +21,14 @@ from deploy.documents.lifecycle.situations import (
     refunded,
     submitted,
 )
-from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, PaymentReminder, SubmissionOverdue
+from services.checkout.domain.order import (
+    ApprovalDue,
+    FailedPaymentOverdue,
+    Order,
+    PaymentOverdue,
+    PaymentReminder,
+    SubmissionOverdue,
+)
 from shared.contracts import codes, fulfillment, notifications, payments, stock
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.card_verification import PaymentVerificationActionRequired, PaymentVerified
@@ -94,6 +101,11 @@ def _overdue(life: Life) -> object:
     return PaymentOverdue()
 
 
+def _failed_overdue(life: Life) -> object:
+    _overdue(life)
+    return FailedPaymentOverdue()
+
+
 def _not_submitted(life: Life) -> object:
     order = _order(life)
     _later(life, order.created_at + timedelta(days=1) if order else None)
@@ -160,6 +172,7 @@ TIMERS = (
     Row("time to submit is over", _not_submitted),
     Row("time to pay is over", _overdue),
     Row("time to pay is over, too early", lambda life: PaymentOverdue()),
+    Row("time to pay is over, of a failed payment", _failed_overdue),
     Row("time to remind of the payment", _reminder),
     Row("time to remind, too early", lambda life: PaymentReminder()),
 )

@@ -11,7 +11,14 @@ from datetime import timedelta
 
 from services.checkout.domain.card_verification import end_unverified
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, SubmissionOverdue, orders
+from services.checkout.domain.order import (
+    ChargeState,
+    FailedPaymentOverdue,
+    Order,
+    PaymentOverdue,
+    SubmissionOverdue,
+    orders,
+)
 from services.checkout.domain.reminders import cancel_reminders
 from shared.contracts.checkout import OrderExpired, OrderPaymentClosing
 from shared.contracts.values import OrderStatus
@@ -26,10 +33,10 @@ TIME_IS_OVER = "The time to pay is over. The payment is being checked with the p
 COMPLETING = "Staff complete it by hand, once the open payment is cancelled."
 
 
-@orders.on(PaymentOverdue)
-def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
+@orders.on(PaymentOverdue, FailedPaymentOverdue)
+def payment_overdue(order: Order, timer: PaymentOverdue | FailedPaymentOverdue, context: Context) -> Decision[Order]:
     if order.completion is None and order.deadline and order.deadline > context.at:
-        return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
+        return Decision(order, timers=[Timer(order.deadline, timer, PaymentOverdue.__name__)])
     if order.status is OrderStatus.RECEIVED:
         return end_unverified(order, context)
     change = OrderChange(order, context)

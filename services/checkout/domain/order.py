@@ -45,6 +45,11 @@ class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
 
 
+class FailedPaymentOverdue(TimerMessage):
+    """An order that cannot be paid any more has come to its deadline. It takes the name and place of `PaymentOverdue`:
+    an older build, which would let that one go by, leaves this one to a newer worker, and cancels it like that one."""
+
+
 class ApprovalDue(TimerMessage):
     """An order that can be accepted is, by the store's rule."""
 

@@ -10,7 +10,7 @@ Nothing of them is paid or delivered. Their stock is held until they end.
 from __future__ import annotations
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import Order, PaymentOverdue, orders
+from services.checkout.domain.order import FailedPaymentOverdue, Order, PaymentOverdue, orders, required
 from services.checkout.domain.pay_page import page_of
 from services.checkout.domain.reminders import cancel_reminders, remind_from
 from services.checkout.domain.timeline import counted
@@ -24,8 +24,9 @@ CANNOT_BE_PAID = "It cannot be paid any more. Needs attention."
 
 
 def fail_payment(change: OrderChange, why: str = "") -> None:
-    """The order's message says why, or, to staff, `why`. Its deadline and the timer of it stay."""
+    """The order's message says why, or, to staff, `why`. Its deadline stays."""
     message = change.state.message
+    change.timer(required(change.state.deadline, "deadline"), FailedPaymentOverdue(), PaymentOverdue.__name__)
     change.move_to(OrderStatus.FAILED, message)
     change.publish(OrderFailed(reason=why or message or "", unpaid=True))
     cancel_reminders(change)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.checkout.domain.order import Order
+from services.checkout.domain.order import FailedPaymentOverdue, Order, PaymentOverdue
 from services.checkout.domain.store import Store
 from shared.contracts.checkout import (
     CancelOrder,
@@ -26,7 +26,7 @@ from shared.contracts.order_work import OrderPaidElsewhere, ReopenOrder
 from shared.contracts.payments import PaymentCancelled
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutAsked
 from shared.contracts.values import FulfilmentStatus, OrderStatus, PaidElsewhere, PaymentStatus
-from shared.core import Ref
+from shared.core import Ref, Timer
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, delivered, submission
 from tests.unit.checkout.test_approval import accepted
 from tests.unit.checkout.test_tries import AGAIN, decline, declined, order_of
@@ -95,6 +95,18 @@ def test_its_stock_is_held_until_its_time_to_pay_ends() -> None:
     assert order.state.deadline == order.at + WEEK
     assert order.let_time_pass(WEEK).facts == [OrderExpired(was=FAILED)]
     assert order.state.deadline is None
+
+
+def test_the_timer_of_it_is_of_a_kind_that_older_builds_leave_to_newer_ones_and_can_cancel() -> None:
+    """`PaymentOverdue` they would take, and hold the stock for ever."""
+    order, until = failed(), failed().state.deadline
+    assert until
+
+    waits = {("o-1", "PaymentOverdue"): Timer(until, FailedPaymentOverdue(), "PaymentOverdue")}
+    assert order.pending == waits
+    assert order.hear(FailedPaymentOverdue()).pending == waits, "too early"
+    order.hear(ReopenOrder())
+    assert order.pending == {("o-1", "PaymentOverdue"): Timer(order.at + WEEK, PaymentOverdue())}
 
 
 def test_no_reminder_comes_any_more() -> None:
