@@ -136,6 +136,8 @@ def read(file: str) -> list[tuple[str, Any]]:
         raise UsageError(f"{file} is not UTF-8.") from None
     try:
         whole = json.loads(text)
+    except RecursionError:
+        raise UsageError(f"{file} is nested too deeply.") from None
     except ValueError:
         return list(_lines(text))
     return (
@@ -152,6 +154,8 @@ def _lines(text: str) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", json.loads(line)
             except ValueError as wrong:
                 yield f"line {number}", wrong
+            except RecursionError:
+                yield f"line {number}", ValueError("it is nested too deeply")
 
 
 def checked(found: Sequence[tuple[str, Any]]) -> list[Entry]:

@@ -9,6 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from shared.contracts.envelope import MAX_BODY
+from shared.contracts.problems import MAX_PROBLEMS
 from shared.core import Message
 
 ROUNDS = 12
@@ -31,7 +32,7 @@ class Readable:
 
 
 def readable_part(kind: type[Message], body: bytes | None) -> Readable | None:
-    """None where nothing of it can be read."""
+    """None where nothing of it can be read, or so much is wrong that a refusal cannot list it."""
     try:
         given = orjson.loads(body) if body and len(body) <= MAX_BODY else None
     except ValueError:
@@ -45,6 +46,8 @@ def readable_part(kind: type[Message], body: bytes | None) -> Readable | None:
             message = kind.model_validate_json(orjson.dumps(given))
             return Readable(message, tuple(".".join(map(str, place)) for place in unread))
         except ValidationError as wrong:
+            if wrong.error_count() > MAX_PROBLEMS or len(unread) > MAX_PROBLEMS:
+                break
             errors = wrong.errors(include_url=False, include_input=False, include_context=False)
         except (ValueError, orjson.JSONEncodeError):
             return None

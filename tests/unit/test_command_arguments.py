@@ -185,3 +185,13 @@ class TestTarget:
         assert "ORDERBUS_API_TOKEN_FILE" not in os.environ
         assert os.environ["ORDERBUS_SMTP__PASSWORD_FILE"] == "/run/secrets/smtp", "the stack says nothing of it"
         assert "PATH" in os.environ
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    file, deep = tmp_path / "deep.json", "[" * 100_000
+    file.write_text(deep)
+    with pytest.raises(UsageError, match="nested too deeply"):
+        read(str(file))
+    file.write_text(f"{{}}\n{deep}\n")
+    with pytest.raises(UsageError, match="line 2: is not JSON: it is nested too deeply"):
+        checked(read(str(file)))

@@ -38,6 +38,8 @@ NEEDED = {
     "no_price": ("currency",),
     "wrong_price": ("currency",),
     "payment_missing": ("purchased",),
+    "payment_ambiguous": ("payment.provider",),
+    "unknown_method": ("payment.provider",),
     "amount_too_small": ("currency", "payment"),
     "amount_too_large": ("currency", "payment"),
     "amount_off_step": ("currency", "payment"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import orjson
@@ -11,6 +12,8 @@ import pytest
 from services.declared import declared
 from shared.contracts.checkout import CheckoutRefused
 from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.contracts.readable import readable_part
+from shared.contracts.storefront import CheckoutSubmitted
 from shared.core import Command, derived_id, hashed_id
 from shared.shell.batch.batcher import Batcher
 from shared.shell.batch.leases import NoCapacity
@@ -121,3 +124,19 @@ async def test_an_order_that_is_placed_already_says_so(checkout: Checkout) -> No
 async def test_whatever_the_body_it_is_refused(checkout: Checkout, wrong: bytes) -> None:
     await checkout.hears(submission(), "o-1", wrong)
     assert not checkout.store.rows(PARKED)
+
+
+async def test_nothing_is_said_of_the_methods_of_a_provider_that_cannot_be_read(checkout: Checkout) -> None:
+    await checkout.hears(store(payment_providers=("stripe", "manual")), "northwind")
+    payment = {"provider": 5, "method": "bank_transfer"}
+    assert await checkout.refuses(body(payment=payment)) == [("payment.provider", "wrong_type")]
+    await checkout.hears(store(payment_providers=("manual", "stripe")), "northwind")
+    payment = {"provider": 5, "token": "tok_visa"}
+    assert await checkout.refuses(body(payment=payment)) == [("payment.provider", "wrong_type")]
+
+
+@pytest.mark.parametrize("item", [1, {}])
+def test_a_body_of_which_nothing_is_right_is_given_up_at_once(item: object) -> None:
+    started = time.process_time()
+    assert readable_part(CheckoutSubmitted, orjson.dumps({"items": [item] * 50_000})) is None
+    assert time.process_time() - started < 5
