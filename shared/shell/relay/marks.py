@@ -24,6 +24,8 @@ class LowMark:
         self._next = 0
         """What will be trusted once it is old enough, and all transactions below `_begun` have ended."""
         self._begun = 0
+        self._ended = self._read_since = False
+        """They have; everything from `_trusted` on was read since, and so what they wrote."""
         self._highest = 0
         self._since = 0.0
         self._swept = float("-inf")
@@ -37,8 +39,9 @@ class LowMark:
             return 0
         return self._trusted
 
-    def read(self, seconds: float) -> None:
-        """How long the read from `start` took."""
+    def read(self, seconds: float, *, whole: bool) -> None:
+        """How long the read from `start` took, and whether it came to the end of the outbox."""
+        self._read_since = self._ended and whole
         if self._sweeping:
             self._pause = max(SWEEP_SECONDS, seconds * SWEEP_SHARE)
 
@@ -47,14 +50,18 @@ class LowMark:
 
     def is_old(self, now: float) -> bool:
         """Whether it may rise."""
-        return self._highest > self._trusted and now - self._since >= SWEEP_SECONDS
+        return self._read_since or (self._highest > self._trusted and now - self._since >= SWEEP_SECONDS)
 
     def rise(self, running: Running, now: float) -> None:
         """`running`: asked for after what was sent so far. A transaction takes its number before the ids of its rows,
-        so those in progress may still commit lower ones; when they have, later rows of the same keys may come above."""
+        so those in progress may still commit lower ones; when they have, later rows of the same keys may come above,
+        but what was read last may be from before. So it rises after one more read."""
         self._since = now
-        if running.oldest >= self._begun:
+        if self._read_since:
             self._trusted, self._next, self._begun = self._next, self._highest, running.following
+            self._ended = self._read_since = False
+        else:
+            self._ended = running.oldest >= self._begun
 
     def not_sent(self, lowest: int) -> None:
         """A row that was read is still in the outbox: no read may begin above it."""
@@ -64,6 +71,7 @@ class LowMark:
     def reset(self) -> None:
         """Rows that were passed over are to be read again: the next read begins at the very beginning."""
         self._trusted = self._next = self._highest = 0
+        self._ended = self._read_since = False
         self._swept = float("-inf")
 
 

@@ -131,7 +131,7 @@ class _Term:
             highest = await self.store.outbox_highest() if self.held_up.holds else 0
             start = 0 if due else self.mark.start(began)
             rows = await self.lock.head(Reach(start, LIMIT, MOST_BYTES, self.held_up.without(began)))
-            self.mark.read(self.clock.time() - began)
+            self.mark.read(self.clock.time() - began, whole=not _full(rows))
             if due and not _full(rows):
                 self._release(due - {row.topic for row in rows})  # nothing waits for them any more
             if not rows:

@@ -205,6 +205,7 @@ class TestLowMark:
         for step in range(200):
             now = 100 + step * 0.1
             start = mark.start(now)
+            mark.read(0.0, whole=True)
             starts.append((now, start))
             mark.sent(1000 + step * 10)
             if mark.is_old(now):
@@ -220,6 +221,7 @@ class TestLowMark:
         for seconds, rows in steps:
             now += seconds
             start = mark.start(now)
+            mark.read(0.0, whole=True)
             old = [high for at, high in sent if at <= now - SWEEP_SECONDS]
             assert start <= max(old, default=0)
             highest += rows
@@ -241,6 +243,7 @@ class TestLowMark:
             if mark.is_old(now):
                 mark.rise(outbox.running(), now)
             assert all(mark.start(now) < id for id in outbox.open.values())
+            mark.read(0.0, whole=True)
 
     def test_it_rises_again_once_all_have_committed(self) -> None:
         mark, outbox = LowMark(), Outbox()
@@ -248,5 +251,19 @@ class TestLowMark:
             outbox.write()
             mark.sent(outbox.end(0))
             mark.rise(outbox.running(), now)
+            mark.read(0.0, whole=True)
+            mark.rise(outbox.running(), now)
         mark.start(200)
         assert mark.start(200.1) == outbox.ids - 1
+
+    def test_it_rises_only_after_all_was_read_once_more(self) -> None:
+        """What the last transaction wrote may have been committed after the last read."""
+        mark = LowMark()
+        mark.sent(10)
+        mark.rise(Running(1, 1), 100.0)
+        mark.rise(Running(1, 1), 103.0)
+        mark.read(0.0, whole=False)
+        mark.rise(Running(1, 1), 106.0)
+        assert not mark.is_old(106.0)
+        mark.read(0.0, whole=True)
+        assert mark.is_old(106.1), "at once"
