@@ -11,7 +11,7 @@ UNATTENDED = "3 days"
 """For a delivery that waits for a parcel, a code or staff."""
 
 _IN_PROGRESS = (
-    """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && @.refunded_whole != true)')"""
+    """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && !(@.refunded_whole == true))')"""
     """ or jsonb_path_exists(data, '$.extras[*] ? (@.delivery == "pending")')"""
 )
 _BY_ITSELF = "data->>'held' is null and data->>'to_start' is distinct from 'true'"
