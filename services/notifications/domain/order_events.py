@@ -201,25 +201,17 @@ def failed(log: NotificationLog, event: OrderFailed, context: Context) -> Decisi
     """The customer is told in the store's words, and by email only the first time. Of an order that cannot be paid any
     more the customer was told why by what failed last."""
     change, words = NotificationChange(log, context), for_customer(log)
-    if event.unpaid:
-        return _payment_failed(change, event)
-    change.set(failed=True)
+    if not event.unpaid:
+        change.set(failed=True)
     if change.add_fact("failed", each_time=True):
         alert, problem = email_draft.order_failed(log, event.reason), email_draft.order_problem(log)
         change.send_emails(alert)
-        text = words.gettext("Our staff are working on it. You do not need to do anything.")
-        change.notify_customer("order_failed", problem.subject, text)
+        if not event.unpaid:
+            text = words.gettext("Our staff are working on it. You do not need to do anything.")
+            change.notify_customer("order_failed", problem.subject, text)
         change.notify_staff("order_failed", alert.subject, event.reason)
-        if change.add_fact("problem"):
+        if not event.unpaid and change.add_fact("problem"):
             change.send_emails(problem)
-    return change.decision()
-
-
-def _payment_failed(change: NotificationChange, event: OrderFailed) -> Decision[NotificationLog]:
-    if change.add_fact("failed", each_time=True):
-        alert = email_draft.order_failed(change.state, event.reason)
-        change.send_emails(alert)
-        change.notify_staff("order_failed", alert.subject, event.reason)
     return change.decision()
 
 
