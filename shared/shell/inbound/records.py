@@ -60,9 +60,10 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnkno
     if record.unreadable:
         return _undecodable(record, place, record.unreadable)
     try:
-        return _read(registry, record, place, on_unknown)
-    except BadEnvelope as wrong:
-        return _wrong_command(registry, record, place, wrong) or _undecodable(record, place, str(wrong))
+        try:
+            return _read(registry, record, place, on_unknown)
+        except BadEnvelope as wrong:
+            return _wrong_command(registry, record, place, wrong) or _undecodable(record, place, str(wrong))
     except Exception as bug:
         log.exception("record cannot be read", record=place.place, error=type(bug).__name__)
         return _undecodable(record, place, describe(bug))

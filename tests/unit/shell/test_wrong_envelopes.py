@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from shared.core.fast_dataclasses import replace
+from shared.shell.inbound import records
 from shared.shell.inbound.message import Undecodable
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
@@ -116,3 +117,12 @@ async def test_what_an_earlier_build_parked_is_refused_when_it_is_tried_again() 
     assert (released.handled, released.error) == (1, "")
     assert harness.parked() == []
     assert count(harness, "refused") == 1
+
+
+def test_a_bug_in_looking_for_what_else_is_wrong_parks_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(kind: object, body: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(records, "decode", decode)
+    inbound = read(Harness(), record(Count(), COMMANDS, ce_id=RANDOM.encode()))
+    assert inbound is not None and isinstance(inbound.message, Undecodable)
