@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -12,7 +11,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
-from deploy.client.http import mapping
+from deploy.client.http import mapping, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Carrier = Annotated[str, typer.Argument(metavar="CARRIER", help="Its name, as staff write it when they send parcels.")]
@@ -69,4 +68,4 @@ async def _configure(store: str, carrier: str, page: str | None, said: str, data
 
 
 def _path(store: str) -> str:
-    return f"/stores/{quote(store, safe='')}/carriers"
+    return store_path(store, "carriers")

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -18,6 +17,7 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.order_changes import OrderCommand, submit
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
+from deploy.client.http import store_path
 
 AT_ONCE = 10_000
 """Codes of one command, as the contract of `codes.add` limits them."""
@@ -37,7 +37,7 @@ async def add_codes(
     Codes that the pool has already are ignored. Orders that wait for codes are delivered.
     """
     codes = read_codes(file)
-    path = f"/stores/{quote(store, safe='')}/pools/{quote(pool, safe='')}"
+    path = store_path(store, "pools", pool)
     attempt = Attempt("all codes were added", "orderbus attention --service fulfillment", new_key(idempotency_key))
     async with api_client(data) as api:
         await known_store(api, store)
@@ -144,7 +144,7 @@ async def provide(
 
 
 def _path(store: str, pool: str) -> str:
-    return f"/stores/{quote(store, safe='')}/pools/{quote(pool, safe='')}"
+    return store_path(store, "pools", pool)
 
 
 def _read(file: str) -> bytes:

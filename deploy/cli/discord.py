@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -13,7 +12,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
-from deploy.client.http import Problem
+from deploy.client.http import Problem, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Connection = Annotated[str, typer.Argument(metavar="CONNECTION", help="A name, which products say.")]
@@ -69,4 +68,4 @@ async def test(store: Store, connection: Connection, data: Data = None, as_json:
 
 
 def _path(store: str, connection: str) -> str:
-    return f"/stores/{quote(store, safe='')}/discord/{quote(connection, safe='')}"
+    return store_path(store, "discord", connection)

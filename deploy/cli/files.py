@@ -16,7 +16,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
-from deploy.client.http import Problem
+from deploy.client.http import Problem, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 COLUMNS = ("name", "bytes", "changed at")
@@ -52,7 +52,7 @@ async def listing(store: Store, data: Data = None, as_json: AsJson = False) -> N
     found, after = [], ""
     async with api_client(data) as api:
         while True:
-            page = await api.get("fulfillment", f"/stores/{quote(store, safe='')}/files", after=after)
+            page = await api.get("fulfillment", store_path(store, "files"), after=after)
             found += page["files"]
             after = page["next"] or ""
             if not after:
@@ -102,4 +102,4 @@ def _path(store: str, name: str) -> str:
     """Raises UsageError for a name that would lead to another store's files."""
     if {"", ".", ".."} & set(name.split("/")):
         raise UsageError(f"{name!r} cannot be the name of a file: no part of it may be empty, '.' or '..'.")
-    return f"/stores/{quote(store, safe='')}/files/{quote(name)}"
+    return f"{store_path(store, 'files')}/{quote(name)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -14,7 +13,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
-from deploy.client.http import ApiClient, Problem, mapping
+from deploy.client.http import ApiClient, Problem, mapping, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's id within the store.")]
@@ -62,7 +61,7 @@ async def test(store: Store, server: Server, data: Data = None, as_json: AsJson 
 async def listing(store: Store, data: Data = None, as_json: AsJson = False) -> None:
     """List a store's game servers, and how they are."""
     async with api_client(data) as api:
-        found = mapping(await api.get("fulfillment", f"/stores/{quote(store, safe='')}/servers"))
+        found = mapping(await api.get("fulfillment", store_path(store, "servers")))
     if as_json:
         console.show_json(found)
     elif found["servers"]:
@@ -107,4 +106,4 @@ def _row(server: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _path(store: str, server: str) -> str:
-    return f"/stores/{quote(store, safe='')}/servers/{quote(server, safe='')}"
+    return store_path(store, "servers", server)

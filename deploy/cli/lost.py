@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -17,7 +16,7 @@ from deploy.cli.names import known_endpoint, known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
-from deploy.client.http import ApiClient
+from deploy.client.http import ApiClient, store_path
 
 Order = Annotated[
     str, typer.Argument(metavar="[ORDER]", help="The order's number (ORD-…) or id; or name a store with --store.")
@@ -52,7 +51,7 @@ async def lost(
     async with api_client(data) as api:
         after: str | None = ""
         while after is not None:
-            page = await api.get("notifications", f"/stores/{quote(store, safe='')}/lost", after=after, **query)
+            page = await api.get("notifications", store_path(store, "lost"), after=after, **query)
             found += page["lost"]
             after = page["next"]
         if not found:
@@ -134,7 +133,7 @@ class Scope:
 
     async def command(self, api: ApiClient, verb: str, body: dict[str, Any]) -> Any:
         if self.store:
-            path, body = f"/stores/{quote(self.store, safe='')}/{verb}", body | self.period
+            path, body = f"{store_path(self.store)}/{verb}", body | self.period
             look = f"orderbus lost {self.store}{' --webhooks' if 'webhooks' in verb else ''}"
         else:
             found = await api.order(self.order)

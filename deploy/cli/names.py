@@ -6,21 +6,20 @@ What cannot be looked up (the client lacks the permission, the service is away) 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from deploy.cli.errors import UsageError
-from deploy.client.http import ApiClient, ClientError, Problem
+from deploy.client.http import ApiClient, ClientError, Problem, store_path
 
 
 async def known_store(api: ApiClient, store: str) -> None:
     """Raises UsageError for a store that checkout does not know."""
-    if await _is_missing(api, "checkout", f"/stores/{quote(store, safe='')}"):
+    if await _is_missing(api, "checkout", store_path(store)):
         raise UsageError(f"There is no store {store}.")
 
 
 async def known_endpoint(api: ApiClient, store: str, endpoint: str) -> None:
     """Raises UsageError for a webhook endpoint that the store does not have."""
-    answer = await _asked(api, "notifications", f"/stores/{quote(store, safe='')}/webhooks")
+    answer = await _asked(api, "notifications", store_path(store, "webhooks"))
     if answer is None:
         return
     there = [one["endpoint"] for one in answer["webhooks"]]
@@ -44,7 +43,7 @@ async def key_of(api: ApiClient, name: str) -> str:
 
 async def without_product(api: ApiClient, store: str, pool: str) -> bool:
     """Whether it is known that no product uses the pool."""
-    answer = await _asked(api, "fulfillment", f"/stores/{quote(store, safe='')}/pools/{quote(pool, safe='')}")
+    answer = await _asked(api, "fulfillment", store_path(store, "pools", pool))
     return answer is not None and answer.get("products") == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -17,6 +16,7 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.order_changes import minor_units
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
+from deploy.client.http import store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Sku = Annotated[str, typer.Argument(metavar="SKU", help="The store's name for it.")]
@@ -31,7 +31,7 @@ async def listing(store: Store, data: Data = None, as_json: AsJson = False) -> N
         await known_store(api, store)
         after: str | None = ""
         while after is not None:
-            page = await api.get("checkout", f"{_path(store)}/skus", after=after, limit=PAGE)
+            page = await api.get("checkout", store_path(store, "skus"), after=after, limit=PAGE)
             found += page["skus"]
             after = page["next"]
     if as_json:
@@ -69,7 +69,7 @@ async def put(
         **({"thumbnail": thumbnail} if thumbnail else {}),
     }
     attempt = Attempt("the product was defined", f"orderbus products list {store}", new_key(idempotency_key))
-    path = f"{_path(store)}/skus/{quote(sku, safe='')}"
+    path = store_path(store, "skus", sku)
     async with api_client(data) as api:
         await known_store(api, store)
         with attempt.reported():
@@ -86,10 +86,6 @@ def _price(given: str) -> tuple[str, int]:
         raise UsageError(f"{given!r} is no price; write it like EUR=19.00.")
     free = amount.replace(".", "", 1).isdecimal() and not Decimal(amount)
     return currency, 0 if free else minor_units(amount, currency)
-
-
-def _path(store: str) -> str:
-    return f"/stores/{quote(store, safe='')}"
 
 
 def _cells(one: dict[str, Any]) -> list[object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -14,7 +13,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
-from deploy.client.http import Problem
+from deploy.client.http import Problem, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The secret's name, as configurations of deliveries say it.")]
@@ -57,7 +56,7 @@ async def remove(store: Store, name: Name, data: Data = None, as_json: AsJson = 
 async def listing(store: Store, data: Data = None, as_json: AsJson = False) -> None:
     """List a store's secrets by name, with who set them."""
     async with api_client(data) as api:
-        found = await api.get("fulfillment", f"/stores/{quote(store, safe='')}/secrets")
+        found = await api.get("fulfillment", store_path(store, "secrets"))
     if as_json:
         console.show_json(found)
     elif found:
@@ -68,7 +67,7 @@ async def listing(store: Store, data: Data = None, as_json: AsJson = False) -> N
 
 
 def _path(store: str, name: str) -> str:
-    return f"/stores/{quote(store, safe='')}/secrets/{quote(name, safe='')}"
+    return store_path(store, "secrets", name)
 
 
 def _said(as_json: bool, store: str, name: str, text: str) -> None:

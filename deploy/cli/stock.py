@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -17,7 +16,7 @@ from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
-from deploy.client.http import ApiClient
+from deploy.client.http import ApiClient, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Sku = Annotated[str, typer.Argument(metavar="SKU", help="The product's SKU.")]
@@ -38,7 +37,7 @@ async def listing(
     async with api_client(data) as api:
         after: str | None = ""
         while after is not None:
-            path = f"/stores/{quote(store, safe='')}/stock"
+            path = store_path(store, "stock")
             page = await api.get("fulfillment", path, low=int(low), after=after, limit=PAGE)
             found += page["stock"]
             after = page["next"]
@@ -138,7 +137,7 @@ async def _now(api: ApiClient, store: str, sku: str) -> dict[str, Any]:
 
 
 def _path(store: str, sku: str) -> str:
-    return f"/stores/{quote(store, safe='')}/stock/{quote(sku, safe='')}"
+    return store_path(store, "stock", sku)
 
 
 def _stock_cells(row: dict[str, Any]) -> list[object]:

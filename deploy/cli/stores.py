@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -17,7 +16,7 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.store_values import by_name, read, shown, together, typed
 from deploy.cli.target import api_client
-from deploy.client.http import ApiClient, Problem
+from deploy.client.http import ApiClient, Problem, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 STORE_COLUMNS = ("store", "name", "currencies", "sender")
@@ -83,7 +82,7 @@ async def put(
     async with api_client(data) as api:
         before = await _former(api, store)
         with attempt.reported():
-            await api.command("checkout", _path(store), body, identity=attempt.key, method="PATCH")
+            await api.command("checkout", store_path(store), body, identity=attempt.key, method="PATCH")
         after = await _settings(api, store)
     _show_change(store, by_name(before), by_name(after), as_json)
 
@@ -97,7 +96,7 @@ async def history(
 ) -> None:
     """Show how a store's settings changed, and by whom."""
     async with api_client(data) as api:
-        found = await latest(api, "checkout", f"{_path(store)}/history", "changes", limit)
+        found = await latest(api, "checkout", store_path(store, "history"), "changes", limit)
         if not found:
             await known_store(api, store)
     if as_json:
@@ -109,7 +108,7 @@ async def history(
 
 
 async def _settings(api: ApiClient, store: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = await api.get("checkout", f"{_path(store)}/settings")
+    found: dict[str, dict[str, Any]] = await api.get("checkout", store_path(store, "settings"))
     return found
 
 
@@ -132,10 +131,6 @@ def _show_change(store: str, before: dict[str, Any], after: dict[str, Any], as_j
         console.show_table(("setting", "before", "after"), rows)
     else:
         console.say(f"The settings of {store} are as they were.")
-
-
-def _path(store: str) -> str:
-    return f"/stores/{quote(store, safe='')}"
 
 
 def _store_cells(row: dict[str, Any]) -> list[object]:

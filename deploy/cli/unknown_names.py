@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import quote
 
-from deploy.client.http import ApiClient, ClientError, Problem
+from deploy.client.http import ApiClient, ClientError, Problem, store_path
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted
 from shared.core import Message
 from shared.settings import Settings
@@ -27,12 +26,11 @@ async def unknown_names(settings: Settings, messages: Sequence[Message]) -> list
         return []
     try:
         async with asyncio.timeout(WITHIN), ApiClient.of(settings) as api:
-            missing = [store for store in stores if not await _known(api, f"/stores/{quote(store, safe='')}")]
+            missing = [store for store in stores if not await _known(api, store_path(store))]
             lacking = [
                 (store, sku)
                 for store, sku in skus
-                if store not in missing
-                and not await _known(api, f"/stores/{quote(store, safe='')}/skus/{quote(sku, safe='')}")
+                if store not in missing and not await _known(api, store_path(store, "skus", sku))
             ]
     except (ClientError, TimeoutError) as trouble:
         why = str(trouble) or "it does not answer in time."

@@ -17,7 +17,7 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey, Service
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.services import chosen, known, read_all, rows_of
 from deploy.cli.target import api_client
-from deploy.client.http import ApiClient, mapping
+from deploy.client.http import ApiClient, mapping, store_path
 
 Key = Annotated[
     str, typer.Argument(metavar="[KEY]", help="An order's number or id. Default: the calls that have waited longest.")
@@ -90,7 +90,7 @@ async def resume_webhook(
 
     Deliveries that were lost meanwhile are sent again by `orderbus replay`.
     """
-    path = f"/stores/{quote(store, safe='')}/webhooks/{quote(endpoint, safe='')}/resume"
+    path = store_path(store, "webhooks", endpoint, "resume")
     look = f"orderbus lost {store} --webhooks --endpoint {endpoint}"
     attempt = Attempt("deliveries are resumed", look, new_key(idempotency_key))
     async with api_client(data) as api:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -13,7 +12,7 @@ from deploy.cli.names import known_endpoint, known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
-from deploy.client.http import mapping
+from deploy.client.http import mapping, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, we_…")]
@@ -94,7 +93,7 @@ async def _change(
         await known_store(api, store)
         await known_endpoint(api, store, endpoint)
         with attempt.reported():
-            path, method = f"{_path(store)}/{quote(endpoint, safe='')}{action}", "POST" if action else "DELETE"
+            path, method = f"{store_path(store, 'webhooks', endpoint)}{action}", "POST" if action else "DELETE"
             answer = await api.command("notifications", path, body, identity=attempt.key, method=method)
     if as_json:
         console.show_json(answer)
@@ -103,7 +102,7 @@ async def _change(
 
 
 def _path(store: str) -> str:
-    return f"/stores/{quote(store, safe='')}/webhooks"
+    return store_path(store, "webhooks")
 
 
 def _cells(one: dict[str, Any]) -> list[object]:

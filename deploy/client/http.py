@@ -324,6 +324,11 @@ class ApiClient(Http):
         return totals
 
 
+def store_path(store: str, *parts: str) -> str:
+    """`/stores/<store>/<part>/…`, each quoted."""
+    return "/".join(("/stores", *(quote(part, safe="") for part in (store, *parts))))
+
+
 def api_url(settings: Settings, service: str) -> str:
     """Where a service's HTTP API is reached from here."""
     own = settings.edge(service)
