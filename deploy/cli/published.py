@@ -13,11 +13,12 @@ from deploy.cli import console
 from deploy.cli.watch import show_status
 from deploy.client.storefront import Follower, KafkaUnreachable, Read
 from shared.contracts.checkout import ORDERS, STATUS, CheckoutRefused
+from shared.contracts.values import VOID, OrderStatus
 from shared.settings import KafkaSettings
 
 ANSWERED_WITHIN = 5.0
 """Seconds. Checkout answers within a fraction of a second unless it is busy, or does not run."""
-ENDS = frozenset({"completed", "cancelled", "expired", "failed", "refunded", "declined"})
+ENDS = VOID | {OrderStatus.COMPLETED, OrderStatus.FAILED, OrderStatus.REFUNDED}
 """Statuses at which an order is followed no further."""
 
 
