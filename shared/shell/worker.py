@@ -189,7 +189,7 @@ def collect_seldom() -> None:
     collector, which looks at everything again and again, took a tenth of the CPU time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(25_000, 40, 50)
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _prepared(

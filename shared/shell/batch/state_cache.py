@@ -16,8 +16,8 @@ from shared.core import Ref
 from shared.core.fast_dataclasses import fast
 from shared.core.unknown_fields import Carried
 
-SIZE = 800
-"""Rows, of 10 kB each. The messages of an order come close together."""
+SIZE = 1000
+"""Rows. The messages of an order come close together."""
 
 
 @fast
