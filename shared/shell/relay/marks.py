@@ -24,8 +24,8 @@ class LowMark:
         self._next = 0
         """What will be trusted once it is old enough, and all transactions below `_begun` have ended."""
         self._begun = 0
-        self._ended = self._read_since = False
-        """They have; everything from `_trusted` on was read since, and so what they wrote."""
+        self._coming = 0
+        """What is trusted once all from `_trusted` on was read once more."""
         self._highest = 0
         self._since = 0.0
         self._swept = float("-inf")
@@ -41,7 +41,8 @@ class LowMark:
 
     def read(self, seconds: float, *, whole: bool) -> None:
         """How long the read from `start` took, and whether it came to the end of the outbox."""
-        self._read_since = self._ended and whole
+        if whole:
+            self._trusted = max(self._trusted, self._coming)
         if self._sweeping:
             self._pause = max(SWEEP_SECONDS, seconds * SWEEP_SHARE)
 
@@ -50,28 +51,24 @@ class LowMark:
 
     def is_old(self, now: float) -> bool:
         """Whether it may rise."""
-        return self._read_since or (self._highest > self._trusted and now - self._since >= SWEEP_SECONDS)
+        return self._highest > self._trusted and now - self._since >= SWEEP_SECONDS
 
     def rise(self, running: Running, now: float) -> None:
         """`running`: asked for after what was sent so far. A transaction takes its number before the ids of its rows,
         so those in progress may still commit lower ones; when they have, later rows of the same keys may come above,
-        but what was read last may be from before. So it rises after one more read."""
+        but what was read last may be from before they ended. So it rises with the next read."""
         self._since = now
-        if self._read_since:
-            self._trusted, self._next, self._begun = self._next, self._highest, running.following
-            self._ended = self._read_since = False
-        else:
-            self._ended = running.oldest >= self._begun
+        if running.oldest >= self._begun:
+            self._coming, self._next, self._begun = self._next, self._highest, running.following
 
     def not_sent(self, lowest: int) -> None:
         """A row that was read is still in the outbox: no read may begin above it."""
-        below = lowest - 1
-        self._trusted, self._next, self._highest = (min(x, below) for x in (self._trusted, self._next, self._highest))
+        marks = self._trusted, self._coming, self._next, self._highest
+        self._trusted, self._coming, self._next, self._highest = (min(mark, lowest - 1) for mark in marks)
 
     def reset(self) -> None:
         """Rows that were passed over are to be read again: the next read begins at the very beginning."""
-        self._trusted = self._next = self._highest = 0
-        self._ended = self._read_since = False
+        self._trusted = self._coming = self._next = self._highest = 0
         self._swept = float("-inf")
 
 
