@@ -7,10 +7,6 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-# structlog loads rich where it is there, to print errors in colour: 3 MB that no worker needs.
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: as if it were not there
-
-# ruff: noqa: E402
 import structlog
 
 from deploy.settings import load_process_settings, not_read
