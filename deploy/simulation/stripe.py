@@ -66,7 +66,7 @@ class Remembered:
 
 
 class Stripe(Outside):
-    """Performs payments' operations. An operation that comes again under its key gets its first answer."""
+    """Performs payments' operations. An operation that comes again under its key has no second effect."""
 
     name = "stripe"
     longest_pause = 60.0
@@ -180,10 +180,11 @@ class Stripe(Outside):
         return answer
 
     def _now(self, operation: object, known: Remembered) -> Reply:
-        """The first answer, byte for byte, as Stripe repeats it: also where things have moved on since. The same key
-        for something else is an `idempotency_error`."""
-        same = _sent(known.operation) == _sent(operation)
-        return known.answer if same else Unknown("another call was made under this key")
+        """Stripe repeats its first answer, also where things have moved on since, and the gateway reads what was made
+        again. The same key for something else is an `idempotency_error`."""
+        if _sent(known.operation) != _sent(operation):
+            return Unknown("another call was made under this key")
+        return self._on_record(operation) or known.answer
 
     def books(self, order: str, attempt: int) -> Intent | Literal["too early"] | None:
         """What staff read in Stripe's dashboard."""
