@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import aiohttp
-import stripe
 
 from services.payments.domain.operations import ChargeCard, FindCharge
 from services.payments.gateways.stripe.objects import Json, is_charge_of
+from services.payments.gateways.stripe.sdk import stripe
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
