@@ -7,8 +7,6 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
 from deploy.settings import load_process_settings, not_read
 from services.registry import PROCESSES, READERS, factory_of, reader_of
 from shared.errors import ReportedError
@@ -34,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     if problem := settings.problem():
         print(problem, file=sys.stderr)
         return WrongSettings.exit_code
-    configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
+    log = configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
     if names := not_read():
-        structlog.get_logger(__name__).warning("these variables are no settings of this build", names=names)
+        log.warning("these variables are no settings of this build", names=names)
     work: Coroutine[Any, Any, object]
     if given.service in READERS:
         work = reader_of(given.service)(settings, given.worker, given.port)

@@ -265,8 +265,8 @@ def read_key(key: bytes | None) -> tuple[str, str]:
 
 
 MAX_KEY = 128
-_known_key = lru_cache(10_000)(read_key)
-"""Cached, since the messages of a key arrive close together."""
+_known_key = lru_cache(1000)(read_key)
+"""Cached, since the messages of a key arrive close together. 340 bytes each."""
 
 
 def _parsed(problems: list[Problem], name: str, text: dict[str, str], parse: Any) -> Any:

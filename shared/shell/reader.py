@@ -113,6 +113,7 @@ class Reader:
         while self._waiting > MOST_WAITING:
             self._fewer.clear()
             await self._fewer.wait()
+        await self.batcher.until_low()
 
     def oldest_waiting(self) -> datetime | None:
         """The time of the oldest record that was read and is not handled yet."""

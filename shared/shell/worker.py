@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import linecache
 import math
 import random
 import signal
@@ -186,7 +187,9 @@ def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event)
 
 def collect_seldom() -> None:
     """What is there after the start stays forever, and what a batch makes is freed by counting references: the cycle
-    collector, which looks at everything again and again, took a tenth of the CPU time."""
+    collector, which looks at everything again and again, took a tenth of the CPU time. The sources that pydantic read
+    the docstrings of fields from are of no more use."""
+    linecache.clearcache()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

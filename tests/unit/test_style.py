@@ -107,8 +107,13 @@ BANNED_NAMES = {
 }
 """Of classes, functions, parameters and aliases."""
 
-LOADED_ON_DEMAND = ("shared/shell/observability/telemetry.py", "services/fulfillment/gateways/files/choice.py")
-"""OpenTelemetry and storage by S3, which most workers do not use."""
+LOADED_ON_DEMAND = (
+    "shared/shell/observability/telemetry.py",
+    "shared/shell/batch/own_log.py",
+    "shared/shell/http/openapi.py",
+    "services/fulfillment/gateways/files/choice.py",
+)
+"""OpenTelemetry, sqlite3, the examples of messages, and storage by S3, which most workers do not use."""
 
 NOUNS_IN_ING = frozenset("housekeeping listing messaging parking rendering tracing waiting".split())
 CODE_FILE = re.compile(r"`([\w/.-]+\.(?:py|toml|yaml|html))`")

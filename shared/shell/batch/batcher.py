@@ -93,6 +93,13 @@ class Batcher:
             self._queue.append(mark)
         self._filled.set()
 
+    async def until_low(self) -> None:
+        """Until less than a batch is queued. What is read before that only takes memory: parsed, a message takes ten
+        times as much as its record."""
+        while len(self._queue) >= self.batch:
+            self._taken.clear()
+            await self._taken.wait()
+
     def put_now(self, inbound: Inbound) -> None:
         """Queue without waiting: outcomes, whose number is bounded by the operations in flight."""
         self._queue.append(inbound)

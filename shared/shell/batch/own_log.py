@@ -8,14 +8,17 @@ number. At other times nothing of this costs anything.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared.contracts.envelope import Envelope
 from shared.core import effect_id
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _TABLE = """
     create table facts (key text, kind text, digest blob, id blob, number integer, late integer, used_by blob,
@@ -80,6 +83,8 @@ class OwnLog:
         return self._facts is not None
 
     def open(self) -> None:
+        import sqlite3  # noqa: PLC0415  # 1.5 MB that other workers do not need
+
         self._facts = sqlite3.connect("")
         self._facts.executescript(_TABLE)
 

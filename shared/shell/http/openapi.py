@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
-from shared.contracts.examples import EXAMPLES
 from shared.core import Message, Problem
 from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
@@ -297,6 +296,8 @@ def _body(declaration: Declaration, schemas: Schemas) -> Json:
         return {"required": True, "content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
     if declaration.body is None:
         return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
+    from shared.contracts.examples import EXAMPLES  # noqa: PLC0415  # 3 MB, and documents are seldom asked for
+
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
     content: Json = {"application/json": {"schema": schema}}

@@ -59,7 +59,7 @@ Pending = dict[Place, tuple[list[OutboxRow], "asyncio.Future[Any]"]]
 """A batch on its way, by its partition: its rows, and Kafka's answer to all of them."""
 
 
-@lru_cache(10_000)
+@lru_cache(2000)
 def _hash(key: str) -> int:
     """Kafka's own choice of the partition. It is slow in Python, and the messages of a key come close together."""
     hashed: int = murmur2(key.encode())

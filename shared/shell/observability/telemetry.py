@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from shared.shell.observability.otlp import SpanExport
 
 
-def configure_logging(settings: TelemetrySettings, service: str, worker: str) -> None:
-    """Set up structlog for this process, and send the libraries' warnings the same way."""
+def configure_logging(settings: TelemetrySettings, service: str, worker: str) -> structlog.typing.FilteringBoundLogger:
+    """Set up structlog for this process, and send the libraries' warnings the same way. Returns the program's own."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
 
     def origin(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -58,6 +58,8 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
     log_uncaught(structlog.get_logger(__name__).error)
     handler = _ToStructlog()
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger(service)
+    return log
 
 
 class Unfailing:

@@ -75,6 +75,36 @@ async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
                 await task
 
 
+class Small(Endless):
+    """As many records as are asked for, each of a line of its own."""
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        await asyncio.sleep(0)
+        self.reads += 1
+        places = ((NOTICES.name, 0, next(self.offsets)) for _ in range(limit))
+        return [BusRecord(*place, b"t-%d" % place[2], (), b"", START) for place in places]
+
+
+async def test_no_more_is_read_than_the_next_batch_needs() -> None:
+    """What waits is parsed, and takes ten times the memory of its record."""
+    harness, source = Harness(), Small()
+    batcher = harness.batcher(batch=20)
+    reader = Reader(harness.registry, source, harness.store, batcher, harness.metrics, 20, random.Random(1))
+    tasks = [asyncio.create_task(reader.run())]
+    try:
+        await asyncio.sleep(0.05)
+        assert source.reads == 1
+        tasks.append(asyncio.create_task(batcher.run()))
+        async with asyncio.timeout(60):
+            while source.reads < 5:
+                await asyncio.sleep(0.001)
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
 async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_at_a_time() -> None:
     harness = Harness()
     parking = Parking(harness.registry, harness.store, harness.batcher(), harness.clock)

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import aiohttp
-import stripe
 
 from services.payments.domain.operations import ChargeCard, FindCharge
 from services.payments.gateways.stripe.errors import details_of, is_replayed
 from services.payments.gateways.stripe.objects import Json, declined_thing, is_charge_of
+from services.payments.gateways.stripe.sdk import stripe
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Literal
 
 import orjson
-import stripe
 import structlog
 from aiohttp import web
 from pydantic import BaseModel
@@ -21,6 +20,7 @@ from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.domain.verification import VerificationReported
 from services.payments.gateways.provider import OrderOf
 from services.payments.gateways.stripe.objects import Json, captured_charge, charge_result, refund_result
+from services.payments.gateways.stripe.sdk import stripe
 from services.payments.gateways.stripe.settings import StripeSettings
 from services.payments.gateways.stripe.verifications import verification_result
 from shared.contracts.envelope import has_nul, read_key

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
-import stripe
 
 from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe.api import METHODS, NoTurnError, StripeApi, UnreadError
 from services.payments.gateways.stripe.errors import code_of, is_replayed, not_an_outcome
 from services.payments.gateways.stripe.objects import Json
+from services.payments.gateways.stripe.sdk import stripe
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.operations.rate_limit import RateLimiter

@@ -21,9 +21,9 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
-import stripe
 
 from services.payments.domain.declines import DeclineReason
+from services.payments.gateways.stripe.sdk import stripe
 from shared.core import OperatorFault, Retry, Unknown
 
 LONGEST_RETRY_AFTER = 600.0

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-import stripe
-from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import (
@@ -52,9 +49,13 @@ from services.payments.gateways.stripe.objects import (
     is_of_another,
     refund_result,
 )
+from services.payments.gateways.stripe.sdk import stripe
 from services.payments.gateways.stripe.verifications import StripeVerifications, verification_refused
 from shared.core import FailedOutcome, NoOutcome, NotDone, NotTried, Operation, Outcome, Retry, Unknown
 from shared.core.ids import time_of
+
+if TYPE_CHECKING:
+    from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
 ABANDONED = {"cancellation_reason": "abandoned"}
 LONGEST_WAIT = 8 * 86_400.0

@@ -8,7 +8,6 @@ from datetime import datetime
 from http import HTTPStatus
 
 import aiohttp
-import stripe
 from aiohttp import web
 
 from services.payments.gateways.pay_form import PayForm
@@ -18,6 +17,7 @@ from services.payments.gateways.stripe.callbacks import CALLBACK, CALLBACK_PATH,
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.pay_form import pay_form
 from services.payments.gateways.stripe.records import stripe_movement, stripe_movements
+from services.payments.gateways.stripe.sdk import stripe
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import read_key
 from shared.shell.http.access import add_public

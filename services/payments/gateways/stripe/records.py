@@ -8,12 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import stripe
-
 from services.payments.gateways.provider import ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, REFUNDS, StripeApi
 from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.objects import Json
+from services.payments.gateways.stripe.sdk import stripe
 
 
 async def stripe_movements(api: StripeApi, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:

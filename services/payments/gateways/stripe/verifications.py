@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import stripe
-
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import KEY_LIFETIME
 from services.payments.domain.verification import (
@@ -39,6 +37,7 @@ from services.payments.gateways.stripe.errors import (
     words_of,
 )
 from services.payments.gateways.stripe.objects import Json, action_url, card_in, decline, declined_thing
+from services.payments.gateways.stripe.sdk import stripe
 from shared.core import NotDone, NotTried, Outcome
 
 SETUPS, CUSTOMERS = "/v1/setup_intents", "/v1/customers"
