@@ -80,6 +80,8 @@ class FulfilmentSettings(Given):
     """An order whose billing and shipping addresses are in different countries is held for verification."""
     hold_email_domains: tuple[Line, ...] | None = None
     """An order of a customer with an address at one of these domains, or below it, is held for verification."""
+    hold_first_order: bool | None = None
+    """An order of a customer who has not bought in the store before is held for verification."""
 
 
 class MoneySettings(Given):

@@ -15,7 +15,7 @@ from services.checkout.domain.reminders import remind_from
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import counted, money
-from services.checkout.domain.verification import hold_reason
+from services.checkout.domain.verification import hold_reason, needed_to_hold
 from shared.contracts.checkout import OrderCreated, OrderPlaced
 from shared.contracts.providers import MANUAL
 from shared.contracts.readable import Readable
@@ -102,7 +102,7 @@ def also_wrong(
     return [*problems, *found, *_other_store(order, checkout)]
 
 
-@orders.begins(CheckoutSubmitted, reads=store_and_skus, also_wrong=also_wrong)
+@orders.begins(CheckoutSubmitted, reads=store_and_skus, asks=needed_to_hold, also_wrong=also_wrong)
 def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context) -> Decision[Order] | Refused:
     """Place the order, or list everything that is wrong with it. `checkout.opened` may have been lost."""
     if refused := _refusal_if_closed(order) or _refusal_of_id(order, context.key):
@@ -151,7 +151,7 @@ def _other_store(order: Order | None, checkout: CheckoutSubmitted) -> Iterator[P
 
 def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus: submission.Skus) -> None:
     opened, until = change.state, change.context.at + store.grace
-    waits, held = store.approval != NONE, hold_reason(store, checkout)
+    waits, held = store.approval != NONE, hold_reason(store, checkout, change.context)
     change.move_to(OrderStatus.RECEIVED if waits else OrderStatus.PENDING_PAYMENT)
     change.set(
         **_rules_of(store, checkout),

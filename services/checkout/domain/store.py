@@ -54,6 +54,7 @@ class Store:
     """What is authorised, in minor units by currency."""
     accept_up_to: Mapping[str, int] | None = None
     """By rule, in minor units by currency."""
+    hold_first_order: bool = False
 
 
 stores = Core(Store)

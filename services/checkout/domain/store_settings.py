@@ -47,6 +47,7 @@ KEPT_IN: Mapping[str, str] = {
     "fulfilment.hold_total_above": "hold_total_above",
     "fulfilment.hold_other_country": "hold_other_country",
     "fulfilment.hold_email_domains": "hold_email_domains",
+    "fulfilment.hold_first_order": "hold_first_order",
     "money.prices_include_tax": "prices_include_tax",
     "money.show_partial_refund_as_refunded": "show_partial_refund_as_refunded",
     "words.sender": "card.sender",
