@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
+from deploy.simulation.abandoned import kept_for, opened
 from deploy.simulation.bad_moments import COMMANDS as BAD_MOMENTS
 from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, OFFERED, PRICES
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
@@ -41,7 +42,6 @@ from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutAsked,
-    CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
     DeliveryCharge,
@@ -71,14 +71,13 @@ class Shop:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._hurry, self._pages = world.rng_of("hurry"), PayPages(world)
+        self._hurry, self._pages, self._typed_codes = world.rng_of("hurry"), PayPages(world), TypedCodes(world)
         self._currency = world.rng_of("currency").choice(CURRENCIES)
         self._fills, self._looks = 0, 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
         self.warehouse = Warehouse(world, f"{STORE}/mug", COURSE)
         self._bank, self._generous, self._ranks = map(world.rng_of, ("bank", "generous", "buyers of ranks"))
-        self._typed_codes = TypedCodes(world)
         self.requests, self.newcomers = RequestStore(world), Newcomers(world, self.warehouse.held)
         self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
@@ -135,6 +134,7 @@ class Shop:
                 grace=grace,
                 payment_tries=limits.choice((2, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
+                keep_abandoned=kept_for(self.world),
             ),
             STORE,
         )
@@ -190,7 +190,7 @@ class Shop:
         rng = self.world.rng_of(f"customer of {key}")
         await asyncio.sleep(rng.random() * 2.0 + self.newcomers.wait())
         if rng.random() < 0.7:
-            self._say(CheckoutOpened(store=STORE, currency=self._currency), key, rng)
+            self._say(opened(STORE, self._currency), key, rng)
             await asyncio.sleep(rng.random() * 0.2)
         if rng.random() < 0.05:
             return  # never comes back: the checkout expires

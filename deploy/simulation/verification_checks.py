@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from deploy.check.evidence import Findings
+from deploy.simulation.abandoned import abandoned_erased
 from deploy.simulation.evidence import Broken
 from deploy.simulation.newcomers import newcomers_held
 from deploy.simulation.trial import Trial
@@ -70,10 +71,16 @@ def first_orders_held(trial: Trial, found: Findings) -> Iterator[Broken]:
     yield from newcomers_held(trial.shop.newcomers, trial.world, found)
 
 
+def abandoned_forgotten(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """What checkouts told that were never submitted is erased in time."""
+    yield from abandoned_erased(trial.world, found)
+
+
 VERIFIED = (
     verifications_released,
     cards_forgotten,
     requests_decided_once,
     charged_once_accepted,
     first_orders_held,
+    abandoned_forgotten,
 )

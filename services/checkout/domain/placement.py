@@ -8,6 +8,7 @@ from typing import Any
 from services.checkout.domain import submission
 from services.checkout.domain.card_check import AMOUNT, NONE, accepted_by_rule, verification_amount
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.kept import keep, keep_no_more
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
 from services.checkout.domain.order_records import BillingDetails, Opened
@@ -54,6 +55,7 @@ def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> D
         change.set(opened=Opened(checkout.email, checkout.items))
     change.publish(_created(change.state))
     change.timer(context.at + store.abandon_after, SubmissionOverdue())
+    keep(change, store)
     change.note("order.created", "Checkout opened.", store=store.card.id, number=change.state.number)
     return change.decision()
 
@@ -191,6 +193,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     placed = change.state
     change.publish(_placed(placed, checkout.customer))
     change.cancel_timer(SubmissionOverdue)
+    keep_no_more(change, store)
     if not waits or placed.verification != NONE:
         change.timer(until, PaymentOverdue())
     if not waits:

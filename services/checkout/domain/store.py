@@ -55,6 +55,8 @@ class Store:
     accept_up_to: Mapping[str, int] | None = None
     """By rule, in minor units by currency."""
     hold_first_order: bool = False
+    keep_abandoned: timedelta | None = None
+    """How long what an opened checkout told is kept, if it is never submitted. None: for good."""
 
 
 stores = Core(Store)

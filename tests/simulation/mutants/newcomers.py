@@ -1,10 +1,11 @@
-"""Bugs of the rule that a customer's first order is held."""
+"""Bugs of the rule that a customer's first order is held, and of how long data is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from services.checkout.domain import placement
 from services.checkout.storage import has_bought
 from shared.core import Question
 from shared.shell.ports.tables import Search
@@ -47,4 +48,10 @@ def known_by_word() -> Iterator[None]:
         return has_bought(asked, row | {"data": row["data"] | {"customer": customer | {"signed_in": True}}})
 
     with instead(MemoryTransaction, "search", _finds(said)):
+        yield
+
+
+@mutant("what an abandoned checkout told is kept for good")
+def kept_for_good() -> Iterator[None]:
+    with instead(placement, "keep", lambda change, store: None):
         yield
