@@ -96,7 +96,7 @@ def newcomers_held(newcomers: Newcomers, world: World, found: Findings) -> Itera
                 yield "newcomers_held", entry.key, "the first order of a customer was not held"
         elif entry.what == "item.delivered" and entry.key in held:
             yield "newcomers_held", entry.key, "an order was delivered while it was held"
-        elif entry.what == "order.paid" and order.purchased:
+        elif order.purchased and (entry.what == "order.paid" or "paid elsewhere" in entry.text):
             paid.add(entry.key)
         held -= {entry.key} if released else set()
         if entry.key in paid - held:
@@ -106,7 +106,8 @@ def newcomers_held(newcomers: Newcomers, world: World, found: Findings) -> Itera
 
 def _released(entry: TimelineEntry) -> bool:
     """By staff, who may complete it, too."""
-    return entry.what == "order.completed" or entry.detail.get("action") == "released"
+    completed = entry.what == "order.completed" or entry.text.startswith("Completed manually.")
+    return completed or entry.detail.get("action") == "released"
 
 
 def names_of(customer: Customer) -> tuple[str, ...]:
