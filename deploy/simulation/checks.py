@@ -31,12 +31,7 @@ from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
-from deploy.simulation.verification_checks import (
-    cards_forgotten,
-    charged_once_accepted,
-    requests_decided_once,
-    verifications_released,
-)
+from deploy.simulation.verification_checks import VERIFIED
 from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.rcon_operations import RevokeByCommands, RunCommands
@@ -366,10 +361,7 @@ CHECKS = (
     rows_keep_their_rules_at_rest,
     payments_at_rest,
     charged_once,
-    verifications_released,
-    cards_forgotten,
-    requests_decided_once,
-    charged_once_accepted,
+    *VERIFIED,
     refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,

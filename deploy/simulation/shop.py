@@ -8,9 +8,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
+from deploy.simulation.abandoned import kept_for, opened
 from deploy.simulation.bad_moments import COMMANDS as BAD_MOMENTS
 from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, OFFERED, PRICES
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
+from deploy.simulation.newcomers import Newcomers
 from deploy.simulation.outside import LOW_WATER
 from deploy.simulation.owed import owed
 from deploy.simulation.pay_pages import PayPages
@@ -40,7 +42,6 @@ from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutAsked,
-    CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
     DeliveryCharge,
@@ -48,7 +49,7 @@ from shared.contracts.storefront import (
     SubmittedItem,
 )
 from shared.contracts.stores import ConfigureStore, DefineSku
-from shared.contracts.values import UNFINISHED, UNPAID, Address, Customer
+from shared.contracts.values import UNFINISHED, UNPAID, Address
 from shared.core import Command
 from shared.shell.ports.bus import BusRecord
 
@@ -70,17 +71,14 @@ class Shop:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._hurry, self._pages = world.rng_of("hurry"), PayPages(world)
+        self._hurry, self._pages, self._typed_codes = world.rng_of("hurry"), PayPages(world), TypedCodes(world)
         self._currency = world.rng_of("currency").choice(CURRENCIES)
-        self._fills = 0
+        self._fills, self._looks = 0, 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
         self.warehouse = Warehouse(world, f"{STORE}/mug", COURSE)
-        self._looks = 0
-        self._bank = world.rng_of("bank")
-        self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
-        self._typed_codes = TypedCodes(world)
-        self.requests = RequestStore(world)
+        self._bank, self._generous, self._ranks = map(world.rng_of, ("bank", "generous", "buyers of ranks"))
+        self.requests, self.newcomers = RequestStore(world), Newcomers(world, self.warehouse.held)
         self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
@@ -136,11 +134,13 @@ class Shop:
                 grace=grace,
                 payment_tries=limits.choice((2, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
+                keep_abandoned=kept_for(self.world),
             ),
             STORE,
         )
         if self.requests.open:
             publish(self.requests.settings(grace, self._currency), STORE)
+        self.newcomers.settings(STORE)
         while unrest(self.world):  # what it sells can be defined once it is there
             await asyncio.sleep(0.05)
         for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
@@ -188,9 +188,9 @@ class Shop:
 
     async def buy(self, key: str) -> None:
         rng = self.world.rng_of(f"customer of {key}")
-        await asyncio.sleep(rng.random() * 2.0)
+        await asyncio.sleep(rng.random() * 2.0 + self.newcomers.wait())
         if rng.random() < 0.7:
-            self._say(CheckoutOpened(store=STORE, currency=self._currency), key, rng)
+            self._say(opened(STORE, self._currency), key, rng)
             await asyncio.sleep(rng.random() * 0.2)
         if rng.random() < 0.05:
             return  # never comes back: the checkout expires
@@ -218,7 +218,7 @@ class Shop:
         total = sum(item.quantity * item.unit_price for item in items) + sum(charge.amount for charge in deliveries)
         return CheckoutSubmitted(
             store=STORE,
-            customer=Customer(name="A. Buyer", email="buyer@mail.example"),
+            customer=self.newcomers.customer(),
             items=items,
             deliveries=deliveries,
             currency=self._currency,

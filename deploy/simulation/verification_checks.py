@@ -1,4 +1,4 @@
-"""What must hold of verified cards, and of requests that are accepted or declined, when a run has come to rest."""
+"""What must hold of verified cards and customers, and of requests accepted or declined, when a run has come to rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from uuid import UUID
 import orjson
 
 from deploy.check.evidence import Findings
+from deploy.simulation.abandoned import abandoned_erased
 from deploy.simulation.evidence import Broken
+from deploy.simulation.newcomers import newcomers_held
 from deploy.simulation.trial import Trial
 from services.checkout.domain.order import Order
 from shared.contracts.approval import OrderAccepted, OrderDeclined
@@ -62,3 +64,23 @@ def charged_once_accepted(trial: Trial, found: Findings) -> Iterator[Broken]:
     for key, times in Counter(intent.order for intent in ours if intent.kept_card).items():
         if times > 1:
             yield "charged_once_accepted", key, f"the kept card was charged {times} times"
+
+
+def first_orders_held(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """In a store with that rule."""
+    yield from newcomers_held(trial.shop.newcomers, trial.world, found)
+
+
+def abandoned_forgotten(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """What checkouts told that were never submitted is erased in time."""
+    yield from abandoned_erased(trial.world, found)
+
+
+VERIFIED = (
+    verifications_released,
+    cards_forgotten,
+    requests_decided_once,
+    charged_once_accepted,
+    first_orders_held,
+    abandoned_forgotten,
+)

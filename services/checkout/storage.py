@@ -3,7 +3,7 @@ locked in this order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,8 @@ from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from services.checkout.domain.store_change import SettingsChange
 from services.checkout.domain.timeline import TimelineEntry
-from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from services.checkout.domain.verification import BOUGHT, PAID, BoughtBefore
+from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage
 from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
@@ -101,6 +102,35 @@ def order_columns(order: Order) -> Mapping[str, Any]:
     }
 
 
+def _one_of(statuses: Sequence[str]) -> str:
+    return "in ({})".format(", ".join(f"'{status}'" for status in statuses))
+
+
+_BOUGHT = f"paid > refunded and status {_one_of(BOUGHT)}"
+"""As the index `orders_customer` has it."""
+_LASTS = f"payment_status {_one_of(PAID)} and data ->> 'held' is null"
+BOUGHT_BEFORE = f"""
+    select place from unnest(cast(:store as text[]), cast(:email as text[]), cast(:customer as text[]))
+        with ordinality as asked(store, email, customer, place)
+    where (
+        select true from orders where store = asked.store and email = asked.email and {_BOUGHT} and {_LASTS} limit 1
+    ) or asked.customer <> '' and (
+        select true from orders where store = asked.store and data #>> '{{customer,id}}' = asked.customer
+            and data #>> '{{customer,signed_in}}' = 'true' and {_BOUGHT} and {_LASTS} limit 1
+    )
+"""
+"""With `limit`, which `exists` has not, each is looked up by its index, whatever the planner thinks of the table."""
+
+
+def has_bought(asked: BoughtBefore, row: Mapping[str, Any]) -> bool:
+    """As `BOUGHT_BEFORE`."""
+    if row["store"] != asked.store or row["status"] not in BOUGHT or row["data"].get("held") is not None:
+        return False
+    customer = row["data"].get("customer") or {}
+    same = bool(asked.customer) and customer.get("id") == asked.customer and bool(customer.get("signed_in"))
+    return (same or row["email"] == asked.email) and row["paid"] > row["refunded"] and row["payment_status"] in PAID
+
+
 storage = Storage(
     metadata,
     states=[
@@ -114,4 +144,5 @@ storage = Storage(
         RecordTable(SettingsChange, store_changes),
         RecordTable(Written, correspondence),
     ],
+    searches=[Search(BoughtBefore, orders, BOUGHT_BEFORE, has_bought)],
 )

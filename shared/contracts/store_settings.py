@@ -80,6 +80,8 @@ class FulfilmentSettings(Given):
     """An order whose billing and shipping addresses are in different countries is held for verification."""
     hold_email_domains: tuple[Line, ...] | None = None
     """An order of a customer with an address at one of these domains, or below it, is held for verification."""
+    hold_first_order: bool | None = None
+    """An order of a customer who has not bought in the store before is held for verification."""
 
 
 class MoneySettings(Given):
@@ -107,6 +109,17 @@ class WordSettings(Given):
     """What the store calls a status, such as `Paid` for `processing`. Others: as they are."""
 
 
+class DataSettings(Given):
+    """How long personal data is kept."""
+
+    keep_abandoned: Wait | None = None
+    """Whole days: how long what a checkout told that is never submitted is kept, from its opening (ISO 8601 duration).
+    Not set: for good."""
+    keep_orders: Wait | None = None
+    """Whole days: how long the personal data of an order is to be kept, from its end. It is told to the other services
+    with each order; nothing erases by it yet. Not set: for good."""
+
+
 class StoreSettings(Given):
     """In a change: what is missing stays as it is. As told of a store: what is missing is not set."""
 
@@ -122,6 +135,8 @@ class StoreSettings(Given):
     """How prices are given, and sums are shown."""
     words: WordSettings = WordSettings()
     """Who writes to customers, and how."""
+    data: DataSettings = DataSettings()
+    """How long personal data is kept."""
 
 
 class ChangeStore(Command, type="store.change", topic=COMMANDS):

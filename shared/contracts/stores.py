@@ -49,6 +49,12 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     show_partial_refund_as_refunded: bool = False
     """Show a paid or completed order as refunded (`display_status`) after a partial refund. For orders placed from now
     on."""
+    keep_abandoned: Wait | None = None
+    """Whole days: how long what a checkout told that is never submitted is kept, from its opening (ISO 8601 duration).
+    Missing: stays as it is."""
+    keep_orders: Wait | None = None
+    """Whole days: how long the personal data of an order is to be kept, from its end. Nothing erases by it yet.
+    Missing: stays as it is."""
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):

@@ -356,6 +356,8 @@ class StoreCard(Value):
     languages: tuple[Short, ...] | None = None
     """BCP 47 tags of the languages that customers are written to in (`de-AT`), the first of which is for all other
     customers, and for staff. Missing: all that there are, and English for all others."""
+    keep_orders: Wait | None = None
+    """How long the personal data of an order is to be kept, from its end (ISO 8601 duration). Missing: for good."""
 
 
 def order_page(order_url: str, order: str) -> str:

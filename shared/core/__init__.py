@@ -3,7 +3,7 @@
 from shared.core.change import Change
 from shared.core.checks import Step
 from shared.core.core import Core, Handling, Rows
-from shared.core.decision import Context, Decision, Record, Ref, Refused, Report, Timer, TimerMessage
+from shared.core.decision import Context, Decision, Question, Record, Ref, Refused, Report, Timer, TimerMessage
 from shared.core.ids import derived_id, effect_id, hashed_id, mixed
 from shared.core.messages import MESSAGES, Attempt, Command, Event, Message, Problem, Refusal, Topic
 from shared.core.operation import (
@@ -43,6 +43,7 @@ __all__ = [
     "OperatorFault",
     "Outcome",
     "Problem",
+    "Question",
     "Record",
     "Ref",
     "Refusal",

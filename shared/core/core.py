@@ -7,11 +7,11 @@ A core does no I/O, knows no clock and no random numbers: time and new ids come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
-from shared.core.decision import Context, Decision, Ref, Refused
+from shared.core.decision import Context, Decision, Question, Ref, Refused
 from shared.core.messages import Command, Problem
 from shared.core.operation import Operation, Outcome
 
@@ -23,6 +23,9 @@ Q = TypeVar("Q", bound=Outcome)
 Refs = Iterable[Ref[Any]]
 Rows = Callable[[M, str, S], Refs]
 """Which other rows a message needs, given the message, its key and its state."""
+Asks = Callable[[M, str, S, Mapping[Ref[Any], Any]], Iterable[Question]]
+"""What a message must know besides, given the message, its key, its state and the other rows. Each question costs a
+search: ask it only where the answer matters."""
 Begins = Callable[[S | None, M, Context], Decision[S] | Refused]
 Hears = Callable[[S, M, Context], Decision[S] | Refused]
 AlsoWrong = Callable[[S | None, M, Sequence[str], Context], list[Problem]]
@@ -40,6 +43,7 @@ class Handling:
     reads: Callable[[Any, str, Any], Refs] | None = None
     begins: bool = False
     """There may be no row yet."""
+    asks: Callable[[Any, str, Any, Mapping[Ref[Any], Any]], Iterable[Question]] | None = None
     also_wrong: Callable[[Any, Any, Sequence[str], Context], list[Problem]] | None = None
 
 
@@ -48,7 +52,7 @@ class Core(Generic[S]):
     `@core.answers(…)` on the handlers, which stay plain functions.
 
     Each takes two declarations of other rows, both functions of message, key and state: `locks`, rows to lock and
-    perhaps change; `reads`, rows to read.
+    perhaps change; `reads`, rows to read. `begins` takes a third: `asks`, questions to be answered with yes or no.
     """
 
     def __init__(self, kind: type[S], *, missing: Refused | None = None) -> None:
@@ -65,6 +69,7 @@ class Core(Generic[S]):
         *,
         locks: Rows[M, S | None] | None = None,
         reads: Rows[M, S | None] | None = None,
+        asks: Asks[M, S | None] | None = None,
         also_wrong: AlsoWrong[S, M] | None = None,
     ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
 
@@ -73,13 +78,15 @@ class Core(Generic[S]):
         self, *messages: type[Any], locks: Rows[Any, S | None] | None = None, reads: Rows[Any, S | None] | None = None
     ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
 
-    def begins(self, *messages: type[Any], locks: Any = None, reads: Any = None, also_wrong: Any = None) -> Any:
+    def begins(
+        self, *messages: type[Any], locks: Any = None, reads: Any = None, asks: Any = None, also_wrong: Any = None
+    ) -> Any:
         """Register the handler of messages that may find no row: `handler(state or None, message, context)`.
         `also_wrong` checks what can be read of one that is invalid."""
 
         def register(function: Begins[S, Any]) -> Begins[S, Any]:
             for message in _checked(messages):
-                self._add(message, Handling(function, locks, reads, begins=True, also_wrong=also_wrong))
+                self._add(message, Handling(function, locks, reads, begins=True, asks=asks, also_wrong=also_wrong))
             return function
 
         return register

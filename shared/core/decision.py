@@ -51,6 +51,11 @@ class Record(Struct):
     """Base of a row of an append-only table (timeline, ledger). Its table is in `storage`."""
 
 
+class Question(Struct):
+    """A question about the rows of a table that only a search can answer with yes or no: whether a customer has bought
+    before. A handler asks it in `asks`; how it is answered is in `storage`. Fields are texts."""
+
+
 class Ref(NamedTuple, Generic[R]):
     """Names one row: the class of its state and its key."""
 
@@ -91,6 +96,7 @@ class Context:
     __slots__ = (
         "_ids",
         "actor",
+        "answers",
         "at",
         "attempts",
         "calls",
@@ -112,6 +118,7 @@ class Context:
         actor: str = "system",
         store: str = "",
         rows: Mapping[Ref[Any], object] | None = None,
+        answers: Mapping[Question, bool] | None = None,
         operation: Operation | None = None,
         attempts: Sequence[Attempt] = (),
         calls: int = 0,
@@ -124,6 +131,7 @@ class Context:
         self.actor = actor
         self.store = store
         self.rows: Mapping[Ref[Any], object] = rows if rows is not None else {}
+        self.answers: Mapping[Question, bool] = answers if answers is not None else {}
         self.operation = operation
         """The operation that an outcome answers."""
         self.attempts = attempts
@@ -140,6 +148,10 @@ class Context:
     def row(self, kind: type[R], key: str) -> R | None:
         """The state of a row that the handler declared (`locks`, `reads`); None if there is no such row."""
         return cast("R | None", self.rows[Ref(kind, key)])
+
+    def answer(self, question: Question) -> bool:
+        """By what is committed: what other messages of the batch change is not seen. The handler must have asked."""
+        return self.answers[question]
 
     def revised(self, revision: int) -> int:
         """The revision after this one: above all that were ever told, also by what a restore has undone."""

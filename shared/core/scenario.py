@@ -16,7 +16,7 @@ from uuid import UUID
 
 from shared.core.checks import Step, check_decision, check_json
 from shared.core.core import Core, Handling
-from shared.core.decision import Context, Record, Ref, Refused, Timer, TimerMessage
+from shared.core.decision import Context, Question, Record, Ref, Refused, Timer, TimerMessage
 from shared.core.ids import derived_id, hashed_id
 from shared.core.messages import Attempt, Command, Event
 from shared.core.operation import FailedOutcome, Operation, Outcome, UnresolvedOutcome
@@ -94,6 +94,8 @@ class Scenario(Generic[S]):
         self.core, self.key, self.actor, self.store = core, key, actor, store
         self.at, self.pace = at, pace
         self.rows: dict[Ref[Any], Any] = dict(rows or {})
+        self.answers: dict[Question, bool] = {}
+        """Of what is asked; no, where it is not said."""
         self.open: list[tuple[str, Operation]] = []
         """Operations without an outcome so far, each with its key."""
         self.pending: dict[tuple[str, str], Timer] = {}
@@ -280,6 +282,8 @@ class Scenario(Generic[S]):
         ref: Ref[Any] = Ref(core.kind, key)
         state = self.rows.get(ref)
         locked, read = ([*rows(message, key, state)] if rows else [] for rows in (handling.locks, handling.reads))
+        others = {row: self.rows.get(row) for row in (*locked, *read)}
+        asked = [*handling.asks(message, key, state, others)] if handling.asks else []
         identity = message_id or derived_id(hashed_id("scenario", self.key), self._messages, self.at)
 
         def context() -> Context:
@@ -289,7 +293,8 @@ class Scenario(Generic[S]):
                 identity,
                 actor=actor,
                 store=self.store,
-                rows={row: self.rows.get(row) for row in (*locked, *read)},
+                rows=others,
+                answers={question: self.answers.get(question, False) for question in asked},
                 operation=operation,
                 attempts=attempts,
                 calls=calls,

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.core import Record
+import orjson
+
+from shared.core import Question, Record
 from shared.shell.ports.rows import (
     NEWER,
     OperationRow,
@@ -20,7 +22,7 @@ from shared.shell.ports.rows import (
     TimerRow,
 )
 from shared.shell.ports.store import BatchRefused, Conflict, ValueTaken, Writes
-from shared.shell.ports.tables import RecordTable, StateTable
+from shared.shell.ports.tables import RecordTable, Search, StateTable
 from shared.simulation.columns import refusal
 from shared.simulation.memory_database import (
     INBOX,
@@ -100,6 +102,12 @@ class MemoryTransaction(DatabaseTransaction):
         return {
             row.key: dataclasses.replace(row, data=None) if known.get(row.key) == row.version else row for row in rows
         }
+
+    async def search(self, search: Search, questions: Sequence[Question]) -> set[Question]:
+        await self.database.pause("search")
+        stored = [row for row in self.database.rows(search.table.name).values() if row.row.data is not None]
+        rows = [{**row.columns, "key": row.row.key, "data": orjson.loads(row.row.data)} for row in stored]
+        return {question for question in questions if any(search.holds(question, row) for row in rows)}
 
     async def write(self, writes: Writes) -> set[UUID]:
         """One statement in production; here with pauses in between, where it may be broken off as a whole."""

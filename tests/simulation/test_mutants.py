@@ -68,4 +68,6 @@ def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
         "ids come from the time of handling",
         "an older build erases an unknown field",
         "an older build parks an unknown event",
+        "an order that is not paid makes its customer known",
+        "a held order makes its customer known",
     } <= MUTANTS.keys()

@@ -21,6 +21,7 @@ from deploy.documents.lifecycle.situations import (
     refunded,
     submitted,
 )
+from services.checkout.domain.kept import AbandonedKept
 from services.checkout.domain.order import (
     ApprovalDue,
     FailedPaymentOverdue,
@@ -170,6 +171,7 @@ COMMANDS = (
 TIMERS = (
     Row("accepted by the store's rule", lambda life: ApprovalDue()),
     Row("time to submit is over", _not_submitted),
+    Row("time to keep what an opened checkout told is over", lambda life: AbandonedKept()),
     Row("time to pay is over", _overdue),
     Row("time to pay is over, too early", lambda life: PaymentOverdue()),
     Row("time to pay is over, of a failed payment", _failed_overdue),

@@ -8,6 +8,7 @@ from services.checkout.domain import (  # noqa: F401
     correspondence,
     delivery,
     expiry,
+    kept,
     pay_again,
     payment,
     payment_failure,

@@ -29,6 +29,7 @@ FIRST_REMINDER, LONGEST_REMINDER = timedelta(hours=1), timedelta(days=1)
 """Payments is asked again for as long as it does not answer: a worker of an older build skips the question. The wait is
 doubled each time."""
 NOT_PAID = "Not paid in time."
+NOT_SUBMITTED = "The checkout was not submitted in time."
 TIME_IS_OVER = "The time to pay is over. The payment is being checked with the payment provider."
 COMPLETING = "Staff complete it by hand, once the open payment is cancelled."
 
@@ -67,7 +68,7 @@ def submission_overdue(order: Order, timer: SubmissionOverdue, context: Context)
     if order.status is not OrderStatus.CREATED:
         change.note("order.submission_overdue", "The time to submit the checkout is over.")
         return change.without_effect()
-    expire(change, "The checkout was not submitted in time.")
+    expire(change, NOT_SUBMITTED)
     return change.decision()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from services.checkout.domain import submission
 from services.checkout.domain.card_check import AMOUNT, NONE, accepted_by_rule, verification_amount
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.kept import keep, keep_no_more
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
 from services.checkout.domain.order_records import BillingDetails, Opened
@@ -15,7 +16,7 @@ from services.checkout.domain.reminders import remind_from
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import counted, money
-from services.checkout.domain.verification import hold_reason
+from services.checkout.domain.verification import hold_reason, needed_to_hold
 from shared.contracts.checkout import OrderCreated, OrderPlaced
 from shared.contracts.providers import MANUAL
 from shared.contracts.readable import Readable
@@ -54,6 +55,7 @@ def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> D
         change.set(opened=Opened(checkout.email, checkout.items))
     change.publish(_created(change.state))
     change.timer(context.at + store.abandon_after, SubmissionOverdue())
+    keep(change, store)
     change.note("order.created", "Checkout opened.", store=store.card.id, number=change.state.number)
     return change.decision()
 
@@ -102,7 +104,7 @@ def also_wrong(
     return [*problems, *found, *_other_store(order, checkout)]
 
 
-@orders.begins(CheckoutSubmitted, reads=store_and_skus, also_wrong=also_wrong)
+@orders.begins(CheckoutSubmitted, reads=store_and_skus, asks=needed_to_hold, also_wrong=also_wrong)
 def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context) -> Decision[Order] | Refused:
     """Place the order, or list everything that is wrong with it. `checkout.opened` may have been lost."""
     if refused := _refusal_if_closed(order) or _refusal_of_id(order, context.key):
@@ -151,7 +153,7 @@ def _other_store(order: Order | None, checkout: CheckoutSubmitted) -> Iterator[P
 
 def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus: submission.Skus) -> None:
     opened, until = change.state, change.context.at + store.grace
-    waits, held = store.approval != NONE, hold_reason(store, checkout)
+    waits, held = store.approval != NONE, hold_reason(store, checkout, change.context)
     change.move_to(OrderStatus.RECEIVED if waits else OrderStatus.PENDING_PAYMENT)
     change.set(
         **_rules_of(store, checkout),
@@ -191,6 +193,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     placed = change.state
     change.publish(_placed(placed, checkout.customer))
     change.cancel_timer(SubmissionOverdue)
+    keep_no_more(change, store)
     if not waits or placed.verification != NONE:
         change.timer(until, PaymentOverdue())
     if not waits:

@@ -54,6 +54,9 @@ class Store:
     """What is authorised, in minor units by currency."""
     accept_up_to: Mapping[str, int] | None = None
     """By rule, in minor units by currency."""
+    hold_first_order: bool = False
+    keep_abandoned: timedelta | None = None
+    """How long what an opened checkout told is kept, if it is never submitted. None: for good."""
 
 
 stores = Core(Store)

@@ -37,11 +37,16 @@ class SettingsChange(Record):
     """`setting`, `before` and `after`; `before` is None where it was not set, or the store is new."""
 
 
+STAYS = ("data.keep_abandoned", "data.keep_orders")
+"""What a command without them leaves as it is: senders of before do not know them."""
+
+
 @stores.begins(ConfigureStore)
 def configured(store: Store | None, command: ConfigureStore, context: Context) -> Decision[Store] | Refused:
     """All settings that the command has. A store's others stay as they are."""
     names = {name: field.removeprefix(CARD) for name, field in KEPT_IN.items()}
     replaced = {name: getattr(command, field) for name, field in names.items() if field in ConfigureStore.model_fields}
+    replaced = {name: value for name, value in replaced.items() if value is not None or name not in STAYS}
     values = (values_of(store) if store else dict(DEFAULTS)) | replaced
     problems = [*_key_problems(context.key), *_by_field(problems_of(values))]
     return _invalid(problems) if problems else _changed(store, values, "", context)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from services.checkout.domain.card_check import amount_problems, approval_problems
+from services.checkout.domain.kept import kept_problems
 from services.checkout.domain.store import LONGEST_URL, Store
 from services.checkout.domain.tries import LONGEST_COOL_DOWN, MOST_TRIES
 from shared.contracts.providers import CHARGES, DEFAULT, MANUAL, METHODS, not_chargeable
@@ -47,12 +48,15 @@ KEPT_IN: Mapping[str, str] = {
     "fulfilment.hold_total_above": "hold_total_above",
     "fulfilment.hold_other_country": "hold_other_country",
     "fulfilment.hold_email_domains": "hold_email_domains",
+    "fulfilment.hold_first_order": "hold_first_order",
     "money.prices_include_tax": "prices_include_tax",
     "money.show_partial_refund_as_refunded": "show_partial_refund_as_refunded",
     "words.sender": "card.sender",
     "words.languages": "card.languages",
     "words.time_zone": "card.time_zone",
     "words.statuses": "card.status_words",
+    "data.keep_abandoned": "keep_abandoned",
+    "data.keep_orders": "card.keep_orders",
 }
 """The field of each setting: of the store, or of its card."""
 _DEFAULTS: Mapping[str, object] = (
@@ -123,6 +127,7 @@ def problems_of(values: Values) -> Iterator[Problem]:
     yield from _reminder_problems(values)
     yield from _hold_problems(values)
     yield from _word_problems(values)
+    yield from kept_problems(values)
     if len(order_page(values.get("shop.order_url", ""), "x" * 64)) > LONGEST_URL:
         text = f"Longer than {LONGEST_URL} characters with an order id filled in."
         yield Problem(field="shop.order_url", code="too_long", text=text)

@@ -50,6 +50,8 @@ EXAMPLES: tuple[Message, ...] = (
         payment_tries=5,
         payment_cool_down=timedelta(minutes=2),
         show_partial_refund_as_refunded=True,
+        keep_abandoned=timedelta(days=30),
+        keep_orders=timedelta(days=3650),
     ),
     ChangeStore(
         settings=StoreSettings(

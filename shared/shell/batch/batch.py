@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,19 @@ from uuid import UUID
 import orjson
 import structlog
 
-from shared.core import Command, Context, Decision, Handling, Message, Problem, Ref, Refusal, Refused, Report, mixed
+from shared.core import (
+    Command,
+    Context,
+    Decision,
+    Message,
+    Problem,
+    Ref,
+    Refusal,
+    Refused,
+    Report,
+    mixed,
+)
+from shared.shell.batch.answers import Answers
 from shared.shell.batch.claims import claim
 from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
@@ -24,6 +35,7 @@ from shared.shell.batch.own_log import OwnLog
 from shared.shell.batch.result import BatchResult, DecidedOtherwise, RetryFailed, StillWaits
 from shared.shell.batch.rows import LoadedRow, LoadedRows
 from shared.shell.batch.state_cache import StateCache
+from shared.shell.batch.work import Work
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
     Inbound,
@@ -45,30 +57,6 @@ from shared.shell.service.registry import HandlerRegistry
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Work:
-    """One message to be decided, and the rows that it needs."""
-
-    inbound: Inbound
-    handling: Handling | None
-    own: Ref[Any] | None
-    """The row that the message is about; None for what cannot be read."""
-    locks: tuple[Ref[Any], ...] = ()
-    reads: tuple[Ref[Any], ...] = ()
-
-    def name_rows(self, state: Any) -> None:
-        """Ask the handler for the other rows, now that the state is known."""
-        message, key, handling = self.inbound.message, self.inbound.key, self.handling
-        if isinstance(message, Malformed) and message.readable:
-            message = message.readable.message
-        if handling is None or isinstance(message, Malformed | Repeated):
-            return
-        if handling.locks:
-            self.locks = tuple(handling.locks(message, key, state))
-        if handling.reads:
-            self.reads = tuple(handling.reads(message, key, state))
-
-
 class Batch:
     """The handling of some messages in one transaction. Used once."""
 
@@ -84,6 +72,7 @@ class Batch:
         self.registry, self.worker, self.now = registry, worker, now
         self.result = BatchResult()
         self._rows = LoadedRows(registry.service.storage.states, cache or StateCache(0))
+        self._answers = Answers(registry.searches)
         self._effects = Effects(registry, worker, capacity, own_log)
         self._replies: list[Reply] = []
         self._parked_keys: dict[str, str] = {}
@@ -132,13 +121,13 @@ class Batch:
 
     # 2. Load
 
-    def _work_of(self, inbound: Inbound) -> _Work:
+    def _work_of(self, inbound: Inbound) -> Work:
         if isinstance(inbound.message, Undecodable | UnknownCommand | WrongEnvelope):
-            return _Work(inbound, None, None)
+            return Work(inbound, None, None)
         core, handling = self.registry.handler(_kind_of(inbound.message))
-        return _Work(inbound, handling, Ref(core.kind, inbound.key))
+        return Work(inbound, handling, Ref(core.kind, inbound.key))
 
-    async def _load(self, tx: Transaction, work: Sequence[_Work]) -> None:
+    async def _load(self, tx: Transaction, work: Sequence[Work]) -> None:
         """First the messages' own rows, which are locked, then those that they name."""
         await self._rows.fetch(tx, {item.own for item in work if item.own}, lock=True)
         for item in work:
@@ -146,18 +135,29 @@ class Batch:
             with contextlib.suppress(Exception):
                 item.name_rows(self._own_row(item).current())
         await self._load_named(tx, work)
+        if asking := [item for item in work if item.handling and item.handling.asks]:
+            await self._ask(tx, asking)
 
-    async def _load_named(self, tx: Transaction, work: Sequence[_Work]) -> None:
+    async def _ask(self, tx: Transaction, work: Sequence[Work]) -> None:
+        for item in work:
+            with contextlib.suppress(Exception):
+                item.name_questions(self._own_row(item).current(), self._named_rows(item))
+        await self._answers.find(tx, [question for item in work for question in item.asks])
+
+    def _named_rows(self, item: Work) -> dict[Ref[Any], Any]:
+        return {ref: self._rows[ref].current() for ref in (*item.locks, *item.reads)}
+
+    async def _load_named(self, tx: Transaction, work: Sequence[Work]) -> None:
         await self._rows.fetch(tx, {ref for item in work for ref in item.locks}, lock=True)
         await self._rows.fetch(tx, {ref for item in work for ref in item.reads}, lock=False)
 
-    def _own_row(self, item: _Work) -> LoadedRow:
+    def _own_row(self, item: Work) -> LoadedRow:
         assert item.own is not None
         return self._rows[item.own]
 
     # 3. Decide
 
-    async def _handle(self, tx: Transaction, item: _Work) -> None:
+    async def _handle(self, tx: Transaction, item: Work) -> None:
         inbound = item.inbound
         if inbound.key in self._parked_keys and inbound.parked is None:
             reason = NEWER if self._parked_keys[inbound.key] == NEWER else "behind"
@@ -177,6 +177,8 @@ class Batch:
             item.name_rows(self._own_row(item).current())
             if item.locks or item.reads:
                 await self._load_named(tx, [item])
+            if item.handling and item.handling.asks:
+                await self._ask(tx, [item])
             self._decide(item)
         except (Conflict, BatchRefused, StoreUnavailable):
             raise
@@ -185,7 +187,7 @@ class Batch:
         except Exception as error:
             self._park(inbound, "failed", describe(error))
 
-    def _decide(self, item: _Work) -> None:
+    def _decide(self, item: Work) -> None:
         inbound, message, row = item.inbound, item.inbound.message, self._own_row(item)
         self.now += timedelta(microseconds=1)  # so that what follows sorts in the order of the messages
         seed = mixed(inbound.identity, self.registry.salt)
@@ -212,7 +214,7 @@ class Batch:
         else:
             self._accept(item, seed, answer)
 
-    def _context(self, item: _Work, seed: UUID) -> Context:
+    def _context(self, item: Work, seed: UUID) -> Context:
         inbound, row = item.inbound, self._own_row(item)
         return Context(
             self.now,
@@ -220,7 +222,8 @@ class Batch:
             seed,
             actor=inbound.meta.actor,
             store=_store_of(inbound, row, row.current()),
-            rows={ref: self._rows[ref].current() for ref in (*item.locks, *item.reads)},
+            rows=self._named_rows(item),
+            answers=self._answers.of(item.asks) if item.asks else None,
             operation=inbound.operation[1] if inbound.operation else None,
             attempts=inbound.attempts,
             calls=inbound.operation[0].attempts if inbound.operation else 0,
@@ -228,7 +231,7 @@ class Batch:
             epoch=self._effects.own_log.epoch,
         )
 
-    def _also_wrong(self, item: _Work, message: Malformed, seed: UUID) -> list[Problem]:
+    def _also_wrong(self, item: Work, message: Malformed, seed: UUID) -> list[Problem]:
         """What its core finds in the part that can be read."""
         readable, handling = message.readable, item.handling
         if readable is None or handling is None or handling.also_wrong is None:
@@ -242,7 +245,7 @@ class Batch:
             log.exception("readable part cannot be checked", message=str(item.inbound.id), error=type(bug).__name__)
             return []
 
-    def _accept(self, item: _Work, seed: UUID, decision: Decision[Any]) -> None:
+    def _accept(self, item: Work, seed: UUID, decision: Decision[Any]) -> None:
         inbound, row = item.inbound, self._own_row(item)
         for ref in decision.other_states:
             if ref not in item.locks:
@@ -261,7 +264,7 @@ class Batch:
         self.result.decided.append((inbound, "handled"))
         self._reply(inbound, inbound.id)
 
-    def _check_first_answer(self, item: _Work, seed: UUID, refused: Refused) -> None:
+    def _check_first_answer(self, item: Work, seed: UUID, refused: Refused) -> None:
         """After a restore: raises where a command that may begin its row had an effect the first time, and is refused
         now with rows that it reads, which staff can set right. What needs it (the payment of an order) waits behind it.
         A later command of the row may lack what would wait behind itself: it is refused."""
@@ -271,7 +274,7 @@ class Batch:
             if before:
                 raise DecidedOtherwise(before, refused)
 
-    def _refuse(self, item: _Work, seed: UUID, refused: Refused) -> None:
+    def _refuse(self, item: Work, seed: UUID, refused: Refused) -> None:
         """A command by Kafka is answered on the service's topic, one by HTTP in the response."""
         inbound, row = item.inbound, self._own_row(item)
         if inbound.reply is None:

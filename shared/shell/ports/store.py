@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from shared.core import Record
+from shared.core import Question, Record
 from shared.shell.ports.rows import (
     FIRST_TIMER,
     DestinationPause,
@@ -23,7 +23,7 @@ from shared.shell.ports.rows import (
     TimerRow,
     UndeliverableRow,
 )
-from shared.shell.ports.tables import RecordTable, StateTable
+from shared.shell.ports.tables import RecordTable, Search, StateTable
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MOST_PARKED = 8_000_000
@@ -125,6 +125,10 @@ class Transaction(Protocol):
     ) -> Mapping[str, StateRow]:
         """The rows that exist. Where one has the version that the caller knows, its data is left out (None): bringing
         it would cost the database more than finding and locking it."""
+        ...
+
+    async def search(self, search: Search, questions: Sequence[Question]) -> set[Question]:
+        """Those whose answer is yes, by what is committed."""
         ...
 
     async def write(self, writes: Writes) -> set[UUID]:

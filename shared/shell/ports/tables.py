@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.core import Record
+from shared.core import Question, Record
 
 
 class WrittenByNewer(Exception):
@@ -42,12 +42,27 @@ class RecordTable:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How a question about the rows of a state table is answered."""
+
+    kind: type[Question]
+    table: sa.Table
+    statement: str
+    """Gets each of the question's fields as an array, and returns the places, from 1, of the questions whose answer is
+    yes. An index must carry it."""
+    holds: Callable[[Any, Mapping[str, Any]], bool]
+    """The same of one row, for the simulation, by question and row: its columns, and its `data` as a dict. The answer
+    is yes where it holds for any."""
+
+
+@dataclass(frozen=True)
 class Storage:
     """The tables of a service, in the order in which rows are locked."""
 
     metadata: sa.MetaData
     states: Sequence[StateTable]
     records: Sequence[RecordTable] = ()
+    searches: Sequence[Search] = ()
 
 
 @dataclass(frozen=True)

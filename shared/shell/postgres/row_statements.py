@@ -31,6 +31,11 @@ def load_statement(table: sa.Table, lock: bool) -> Sql:
 
 
 @cache
+def search_statement(text: str) -> Sql:
+    return Sql(text)
+
+
+@cache
 def save_statement(table: sa.Table) -> Sql:
     names = (*_SHELL_COLUMNS, *own_columns(table))
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "key")

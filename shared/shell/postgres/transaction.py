@@ -14,10 +14,10 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from shared.core import Record
+from shared.core import Question, Record
 from shared.shell.ports.rows import ParkedRow, Reply, StateRow, StateWrite, TimerRow
 from shared.shell.ports.store import Conflict, Writes
-from shared.shell.ports.tables import RecordTable, StateTable
+from shared.shell.ports.tables import RecordTable, Search, StateTable
 from shared.shell.postgres import statements
 from shared.shell.postgres.connections import execute, fetch
 from shared.shell.postgres.row_statements import (
@@ -25,6 +25,7 @@ from shared.shell.postgres.row_statements import (
     load_statement,
     own_columns,
     save_statement,
+    search_statement,
     text_columns,
 )
 from shared.shell.postgres.statements import Sql
@@ -76,6 +77,11 @@ class PostgresTransaction:
         values = {"keys": keys, "known": list(known), "versions": list(known.values())}
         rows = await self._fetch(load_statement(table.table, lock), values)
         return {row[0]: StateRow(*row) for row in rows}
+
+    async def search(self, search: Search, questions: Sequence[Question]) -> set[Question]:
+        names = search.kind.__dataclass_fields__
+        values = {name: [getattr(question, name) for question in questions] for name in names}
+        return {questions[row[0] - 1] for row in await self._fetch(search_statement(search.statement), values)}
 
     async def write(self, writes: Writes) -> set[UUID]:
         parts = [*map(_saving, writes.states), *map(_appending, writes.records), *_queueing(writes)]

@@ -14,6 +14,7 @@ from shared.core import (
     Handling,
     Message,
     Outcome,
+    Question,
     Record,
     Report,
     TimerMessage,
@@ -21,7 +22,7 @@ from shared.core import (
     hashed_id,
 )
 from shared.core.codec import TypeRegistry
-from shared.shell.ports.tables import RecordTable, StateTable
+from shared.shell.ports.tables import RecordTable, Search, StateTable
 from shared.shell.service.service import Service
 
 INTERNAL = (Outcome, TimerMessage, Report)
@@ -37,6 +38,7 @@ class HandlerRegistry:
         self.salt = hashed_id("service", service.name).int
         self.tables: dict[type[Any], StateTable] = {table.kind: table for table in service.storage.states}
         self.records: dict[type[Record], RecordTable] = {table.kind: table for table in service.storage.records}
+        self.searches: dict[type[Question], Search] = {search.kind: search for search in service.storage.searches}
         self._handlers: dict[type[Any], tuple[Core[Any], Handling]] = {}
         for core in service.cores:
             self._add(core)

@@ -9,6 +9,8 @@ import pytest
 
 from services.checkout.domain.delivery import TO_COMPLETE
 from services.checkout.domain.order import PaymentOverdue, PaymentReminder
+from services.checkout.domain.store import Store
+from services.checkout.domain.verification import BoughtBefore, bought_before, needed_to_hold
 from shared.contracts.checkout import (
     CancelOrder,
     CompleteOrder,
@@ -22,6 +24,7 @@ from shared.contracts.fulfillment import StockReserved
 from shared.contracts.payments import PaymentDeclined
 from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice
 from shared.contracts.values import OrderStatus, TaxLine
+from shared.core import Ref
 from tests.unit.checkout.examples import (
     ADA,
     HOME,
@@ -145,6 +148,55 @@ def test_what_is_cancelled_is_not_held_again() -> None:
     )
     assert one.record().held is None
     assert one.timeline[-1].text.endswith("(No effect: the order is cancelled.)")
+
+
+# First orders
+
+FIRST = {"hold_first_order": True}
+GRACE = ADA.model_copy(update={"name": "Grace Hopper", "email": "grace@example.com", "id": "c-7", "signed_in": True})
+NEVER_BOUGHT = "the customer has not bought here before"
+
+
+def test_the_first_order_of_a_customer_is_held() -> None:
+    one = order(fulfilment=FIRST).hear(submission("course"))
+    assert one.last.of(OrderPlaced)[0].held == one.record().held == NEVER_BOUGHT
+
+    one.hear(StockReserved(), actor="system").hear(captured(1000))
+    assert one.record().message == f"Held for verification: {NEVER_BOUGHT}."
+
+
+def test_who_has_bought_before_is_not_held() -> None:
+    one = order(fulfilment=FIRST)
+    one.answers[BoughtBefore("northwind", "ada@example.com", "")] = True
+    assert one.hear(submission("course")).record().held is None
+
+
+def test_a_customer_is_known_by_the_address_in_any_letters_and_by_the_account_if_signed_in() -> None:
+    asked = [
+        bought_before("northwind", customer) for customer in (ADA, GRACE, GRACE.model_copy(update={"signed_in": False}))
+    ]
+    assert asked == [
+        BoughtBefore("northwind", "ada@example.com", ""),
+        BoughtBefore("northwind", "grace@example.com", "c-7"),
+        BoughtBefore("northwind", "grace@example.com", ""),
+    ]
+
+
+def test_a_first_order_that_breaks_other_rules_is_held_with_every_reason() -> None:
+    one = order(fulfilment=FIRST | {"hold_total_above": {"USD": 999}}).hear(submission("course"))
+    assert one.record().held == f"{NEVER_BOUGHT}; 10.00 USD is above 9.99 USD"
+
+
+def test_a_store_without_the_rule_asks_for_no_other_orders() -> None:
+    without, of = order().row(Store, "northwind"), order(fulfilment=FIRST).row(Store, "northwind")
+    asked = [[*needed_to_hold(submission(), "o-1", None, {Ref(Store, "northwind"): it})] for it in (without, of, None)]
+    assert asked == [[], [BoughtBefore("northwind", "ada@example.com", "")], []]
+
+
+def test_a_held_first_order_is_not_accepted_by_rule() -> None:
+    by_rule = {"approval": "rule", "capture": "approval", "accept_up_to": {"USD": 5000}}
+    one = order(orders=by_rule, fulfilment=FIRST).given(submission("course"), StockReserved())
+    assert one.state.status is OrderStatus.RECEIVED
 
 
 # By hand

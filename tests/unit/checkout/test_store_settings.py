@@ -104,6 +104,36 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     }
 
 
+def test_data_is_kept_for_whole_days_and_no_shorter_than_a_checkout_is_open() -> None:
+    kept = shop().hear(change(data={"keep_abandoned": timedelta(days=30), "keep_orders": timedelta(days=730)}))
+    assert (kept.state.keep_abandoned, kept.state.card.keep_orders) == (timedelta(days=30), timedelta(days=730))
+    assert {entry["setting"]: entry["after"] for entry in kept.last.of(SettingsChange)[0].changes} == {
+        "data.keep_abandoned": "P30D",
+        "data.keep_orders": "P2Y",
+    }
+    for days in (0.5, 1.5, 3651):
+        wrong = change(data={"keep_orders": timedelta(days=days)})
+        assert problems(shop(), wrong) == {("data.keep_orders", "out_of_range")}
+
+    for one in (
+        change(orders={"abandon_after": timedelta(days=31)}),
+        change(data={"keep_abandoned": timedelta(days=1)}, orders={"abandon_after": timedelta(days=2)}),
+    ):
+        (problem,) = kept.refuses(one).problems
+        assert (problem.field, problem.code) == ("data.keep_abandoned", "contradiction")
+        assert "data.keep_abandoned (" in problem.text and "orders.abandon_after (" in problem.text
+    assert kept.hear(change("data.keep_abandoned", "data.keep_orders")).state == shop().state
+
+
+def test_the_whole_command_leaves_what_is_kept_as_it_is_unless_it_says_so() -> None:
+    kept = shop(keep_abandoned=timedelta(days=30), keep_orders=timedelta(days=730))
+    assert (kept.state.keep_abandoned, kept.state.card.keep_orders) == (timedelta(days=30), timedelta(days=730))
+    kept.hear(store(keep_orders=timedelta(days=365)))
+    assert (kept.state.keep_abandoned, kept.state.card.keep_orders) == (timedelta(days=30), timedelta(days=365))
+    (problem,) = kept.refuses(store(keep_abandoned=timedelta(days=1), abandon_after=timedelta(days=2))).problems
+    assert (problem.field, problem.code) == ("keep_abandoned", "contradiction")
+
+
 def test_the_whole_command_has_the_names_that_it_always_had() -> None:
     refused = Scenario(stores, key="northwind").refuses(
         store(currencies=("IRR",), payment_providers=("stripe", "wire"), payment_cool_down=timedelta(hours=2))

@@ -39,6 +39,14 @@ def test_settings_are_changed_and_the_change_is_shown(services: FakeServices, or
     assert said.out.splitlines()[1].split() == ["payment.grace", "P7D", "P3D"]
 
 
+def test_how_long_data_is_kept_and_which_orders_are_held_are_typed_like_any_setting() -> None:
+    pairs = ["data.keep_abandoned=30d", "data.keep_orders=P730D", "fulfilment.hold_first_order=true"]
+    assert typed(pairs) == {
+        "data": {"keep_abandoned": "P30D", "keep_orders": "P730D"},
+        "fulfilment": {"hold_first_order": True},
+    }
+
+
 def test_settings_of_a_file_and_what_is_typed_besides(
     services: FakeServices, orderbus: Orderbus, tmp_path: Path
 ) -> None:

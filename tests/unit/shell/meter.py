@@ -20,6 +20,7 @@ from shared.core import (
     NotDone,
     Operation,
     Outcome,
+    Question,
     Record,
     Ref,
     Refusal,
@@ -27,7 +28,7 @@ from shared.core import (
     TimerMessage,
     Topic,
 )
-from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage
 from shared.shell.postgres.tables import state_table
 from shared.shell.service import Service
 
@@ -39,11 +40,13 @@ NEWEST = Topic("meter.newest.v1", owner="meter", compacted=True, coalesced=True)
 
 
 class Count(Command, type="meter.count", topic=COMMANDS):
-    """Count one more. `what` names the answer that the test gave the core; `totals` are locked, `seen` only read."""
+    """Count one more. `what` names the answer that the test gave the core; `totals` are locked, `seen` only read;
+    `wonders`: it asks whether these totals have anything."""
 
     what: str = "one more"
     totals: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    wonders: tuple[str, ...] = ()
 
 
 class Counted(Event, type="meter.counted", topic=EVENTS):
@@ -78,6 +81,12 @@ class Meter:
 @dataclass(frozen=True, slots=True)
 class Total:
     sum: int = 0
+
+
+class HasAny(Question):
+    """Whether a total has anything."""
+
+    total: str
 
 
 class Step(Record):
@@ -165,6 +174,10 @@ def _seen(message: Count, key: str, meter: Meter | None) -> Iterable[Ref[Any]]:
     return [Ref(Total, total) for total in message.seen]
 
 
+def _wonders(message: Count, key: str, meter: Meter | None, rows: Mapping[Ref[Any], Any]) -> Iterable[HasAny]:
+    return [HasAny(total) for total in message.wonders]
+
+
 CALLS: tuple[type[Operation], ...] = (Call, SerialCall, RepeatableCall, StrictCall)
 Calls = Call | SerialCall | RepeatableCall | StrictCall
 Reply = Outcome | NoOutcome
@@ -214,11 +227,20 @@ steps = RecordTable(
 )
 
 
+SEARCH = Search(
+    HasAny,
+    totals.table,
+    "select n from unnest(cast(:total as text[])) with ordinality as u(total, n) "
+    "where (select true from totals where key = u.total and data <> '{}')",
+    lambda asked, row: row["key"] == asked.total and row["data"].get("sum", 0) > 0,
+)
+
+
 def meter_service(answers: Mapping[str, Decide], gateway: FakeGateway) -> Service:
     """`answers` by the commands' `what`; looked up when the command is handled."""
     core = Core(Meter)
 
-    @core.begins(Count, locks=_totals, reads=_seen)
+    @core.begins(Count, locks=_totals, reads=_seen, asks=_wonders)
     def count(meter: Meter | None, message: Count, context: Context) -> Decision[Meter] | Refused:
         return answers.get(message.what, one_more)(meter or Meter(), message, context)
 
@@ -239,6 +261,6 @@ def meter_service(answers: Mapping[str, Decide], gateway: FakeGateway) -> Servic
         consumes={COMMANDS: [Count], NOTICES: [Noticed]},
         emits={EVENTS: [Counted], LATEST: [Latest], NEWEST: [Newest], COMMANDS: [Count]},
         refusal=MeterRefused,
-        storage=Storage(metadata, states=[meters, totals], records=[steps]),
+        storage=Storage(metadata, states=[meters, totals], records=[steps], searches=[SEARCH]),
         gateways=dict.fromkeys(CALLS, gateway),
     )

@@ -18,6 +18,7 @@ from tests.unit.shell.harness import Harness
 from tests.unit.shell.meter import (
     Count,
     Counted,
+    HasAny,
     Latest,
     Meter,
     MeterRefused,
@@ -39,6 +40,41 @@ async def test_messages_of_one_batch_see_what_those_before_them_did(harness: Har
 
     assert (harness.meter("a"), harness.meter("b")) == (Meter(3), Meter(2))
     assert harness.total("all") == 5
+
+
+async def test_what_is_asked_is_searched_for_once_in_a_batch_and_only_where_it_is_asked(harness: Harness) -> None:
+    statements: list[str] = []
+    told: list[bool] = []
+
+    async def noted(statement: str) -> None:
+        statements.append(statement)
+
+    def ask(meter: Meter, message: Count, context: Context) -> Decision[Meter]:
+        told.extend(context.answer(HasAny(total)) for total in message.wonders)
+        return Decision(Meter(meter.count + 1))
+
+    harness.store.pause = noted
+    harness.when("ask", ask)
+    await harness.batch(harness.message("a", Count(totals=("all",))))
+    assert "search" not in statements
+
+    await harness.batch(*(harness.message(key, Count(what="ask", wonders=("all", "none"))) for key in ("a", "b", "a")))
+    assert told == [True, False] * 3
+    assert statements.count("search") == 1
+
+
+async def test_an_answer_is_of_what_is_committed_not_of_the_batch(harness: Harness) -> None:
+    told: list[bool] = []
+
+    def ask(meter: Meter, message: Count, context: Context) -> Decision[Meter]:
+        told.append(context.answer(HasAny("all")))
+        return Decision(Meter(meter.count + 1))
+
+    harness.when("ask", ask)
+    first, second = Count(totals=("all",)), Count(what="ask", wonders=("all",))
+    await harness.batch(harness.message("a", first), harness.message("a", second))
+    await harness.batch(harness.message("a", second))
+    assert told == [False, True]
 
 
 async def test_events_of_a_key_are_counted_without_a_gap_over_batches_and_refusals(harness: Harness) -> None:
