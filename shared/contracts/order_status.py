@@ -114,7 +114,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     pay_url: Url | None = None
     """Where the customer can act: confirm by 3-D Secure, or pay again."""
     message: Text | None = None
-    """Why the order is in this status, for people to read."""
+    """Why the order is in this status, for staff. Never show it to customers: it may hold what staff or a provider
+    said."""
     placed_at: AwareDatetime | None = None
     """When the order was placed."""
     paid_at: AwareDatetime | None = None

@@ -21,7 +21,7 @@ New codes may come: treat one that you do not know as a refusal whose text says 
 
 After {again}, send the same request under the same
 `Idempotency-Key`: what was said is not kept as its outcome. After `parked`, `newer`, `internal` and `unreadable` that
-helps once staff have mended the cause. Everything else is the outcome: under the same key the same answer comes
+helps once staff have fixed the cause. Everything else is the outcome: under the same key the same answer comes
 again, and over Kafka, under the same `ce_id`, none at all. Send a corrected command under a new id, and under a new
 id the same one where the text says to try again (`not_reserved`, `payment_under_way`, `too_many_attempts`, …).
 
