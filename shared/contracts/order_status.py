@@ -181,6 +181,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """What the customer asks for, until staff answer."""
     opened: StatusOpened | None = None
     """Until it is submitted, and of an abandoned checkout."""
+    retry_after: AwareDatetime | None = None
+    """When the customer can pay again after a decline, unless at once."""
 
 
 class StatusItem(OrderItem):

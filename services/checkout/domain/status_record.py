@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.checkout.domain.order import Order
 from shared.contracts.checkout import OrderStatusRecord, StatusExtra, StatusItem
 from shared.contracts.order_status import StatusAsked, StatusOpened
+from shared.contracts.values import UNPAID
 from shared.core.quick_models import build, extend
 
 
@@ -67,6 +68,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         messages=order.messages,
         asked=_asked(order),
         opened=_opened(order),
+        retry_after=order.retry_after if order.status in UNPAID else None,
     )
 
 
