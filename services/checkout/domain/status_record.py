@@ -29,9 +29,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         purchased=order.purchased,
         prices_include_tax=order.prices_include_tax,
         refunded=order.refunded,
-        items=tuple(
-            extend(StatusItem, line.item, delivery=line.delivery, refunded=line.refunded) for line in order.lines
-        ),
+        items=_items(order),
         extras=tuple(build(StatusExtra, id=it.id, name=it.title, delivery=it.delivery) for it in order.extras),
         pay_url=order.pay_url,
         message=order.message,
@@ -80,3 +78,8 @@ def _asked(order: Order) -> StatusAsked | None:
 def _opened(order: Order) -> StatusOpened | None:
     opened = order.opened if order.placed_at is None else None
     return build(StatusOpened, email=opened.email, items=opened.items) if opened else None
+
+
+def _items(order: Order) -> tuple[StatusItem, ...]:
+    lines = order.lines
+    return tuple(extend(StatusItem, line.item, delivery=line.delivery, refunded=line.refunded) for line in lines)
