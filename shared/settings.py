@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.api_clients import ApiClientSettings, checked
+from shared.contracts.problem_texts import text_of
 from shared.errors import ReportedError
 from shared.setting_names import misspelt, nearest
 from shared.setting_sources import FILE, FromEnvironment, FromFile, config_file, file_problem, given_names
@@ -330,7 +331,7 @@ def _said(kind: type[Settings], path: Sequence[str], error: Any) -> str:
         case (("model_type" | "model_attributes_type"), _):
             said = f"is no single value; its settings are named {name_of(path)}__…"
         case _:
-            said = str(error["msg"])
+            said = text_of(error["type"], error["msg"], error.get("ctx", {}))
     return said
 
 

@@ -22,7 +22,9 @@ from deploy.client.http import ApiClient, mapping, store_path
 Key = Annotated[
     str, typer.Argument(metavar="[KEY]", help="An order's number or id. Default: the calls that have waited longest.")
 ]
-Paused = Annotated[bool, typer.Option("--paused", help="List destinations that are paused or do not answer.")]
+Paused = Annotated[
+    bool, typer.Option("--paused", help="List destinations that are paused, or that take calls and do not answer.")
+]
 Timers = Annotated[bool, typer.Option("--timers", help="List timers that are late: as a rule, of another version.")]
 Destination = Annotated[
     str, typer.Argument(metavar="DESTINATION", help="Its name, as `orderbus waiting --paused` shows it.")
@@ -154,7 +156,7 @@ async def _list_destinations(api: ApiClient, service: str, as_json: bool) -> Non
     elif cells := [*_paused(found.rows), *_silent(found.rows)]:
         console.show_table(DESTINATION_COLUMNS, cells)
     elif not found.unread:
-        console.say("No destination is paused.")
+        console.say("No destination is paused. Calls that wait, and why: orderbus waiting")
     found.report_rest()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +14,7 @@ from deploy.cli.names import known_endpoint, known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
-from deploy.client.http import mapping, store_path
+from deploy.client.http import ApiClient, ClientError, mapping, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, we_…")]
@@ -51,11 +53,22 @@ async def add(
         with attempt.reported():
             body = {"url": url, "events": events}
             answer = mapping(await api.command("notifications", _path(store), body, identity=attempt.key))
+        twins = await _with_url(api, store, answer)
     if as_json:
         console.show_json(answer)
         return
     console.say(f"{store} sends {', '.join(events)} to {answer['endpoint']}. What verifies them, shown only here:")
+    for twin in twins:
+        console.say(f"{twin} has the same URL: each event comes twice. orderbus webhooks remove {store} {twin}")
     print(answer["secret"] or "(it was shown when the endpoint was registered)")
+
+
+async def _with_url(api: ApiClient, store: str, made: Mapping[str, Any]) -> list[str]:
+    """Other endpoints of the URL; none where they cannot be read."""
+    with suppress(ClientError):
+        found = mapping(await api.get("notifications", _path(store)))["webhooks"]
+        return [it["endpoint"] for it in found if it["url"] == made["url"] and it["endpoint"] != made["endpoint"]]
+    return []
 
 
 @on_event_loop

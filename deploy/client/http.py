@@ -97,7 +97,7 @@ class Problem(ClientError):
         self.title = str(body.get("title") or body.get("error") or "")
         self.problems: Sequence[Mapping[str, str]] = body.get("problems") or ()
         self.missing: Sequence[str] = body.get("missing") or ()
-        new = [one for one in self.problems if str(one.get("text")) not in self.title]
+        new = [one for one in self.problems if str(one.get("text")).removesuffix(".") not in self.title]
         details = "".join(f"\n  {': '.join(filter(None, (one.get('field'), one.get('text'))))}" for one in new)
         if not self.title:
             phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""

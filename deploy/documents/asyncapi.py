@@ -33,7 +33,8 @@ STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
         fulfillment.EVENTS,
         notifications.STATUS,
         notifications.EVENTS,
-    )
+    ),
+    "storefront": (checkout.ORDERS,),
 }
 """What participants outside the services read."""
 COMMANDERS: Mapping[Topic, str] = {storefront.CHECKOUTS: "storefront"} | {

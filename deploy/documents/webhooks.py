@@ -34,10 +34,11 @@ HEADERS: Json = {
 }
 EXAMPLE: Json = {
     "event": "order.received",
-    "timestamp": "2026-03-03T14:08:02Z",
+    "timestamp": "2026-03-03T14:08:02.417305Z",
     "data": {
         "order_number": NUMBER,
         "customer_email": "ada@example.com",
+        "status": "processing",
         "total": "53.80",
         "paid": "53.80",
         "currency": "GBP",
@@ -106,7 +107,15 @@ def _message(event: str, when: str) -> Json:
                     "webhook-timestamp": "1772546882",
                     "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
                 },
-                "payload": EXAMPLE | {"event": event},
+                "payload": _example(event),
             }
         ],
     }
+
+
+def _example(event: str) -> Json:
+    """`refund_amount` is in those of a refund."""
+    given = EXAMPLE["data"]
+    refund = {"refund_amount": "15.00"} if event in ("order.refunded", "order.refund_failed") else {}
+    status = {"order.created": "pending_payment", "order.updated": "cancelled", "order.completed": "completed"}
+    return EXAMPLE | {"event": event, "data": {**given, "status": status.get(event, given["status"]), **refund}}

@@ -107,8 +107,17 @@ async def buy(shop: Storefront, sku: str, quantity: int, price: int, card: str) 
     return order
 
 
-async def answers(consumer: AIOKafkaConsumer, order: str) -> None:
-    """Print what happens to an order until it ends, or is refused."""
+async def pay_again(shop: Storefront, order: str, declined: dict, card: str) -> None:
+    """Once the customer may: a try before `retry_after` is refused with `too_many_attempts`. A new try is a new
+    message, with an id of its own."""
+    if declined.get("retry_after"):  # a page would show when, and a form from then on
+        wait = datetime.fromisoformat(declined["retry_after"]) - datetime.now(UTC)
+        await asyncio.sleep(max(wait.total_seconds(), 0))
+    await shop.publish("checkout.payment_retried", order, {"payment": {"payment_method": card}}, uuid7())
+
+
+async def answers(consumer: AIOKafkaConsumer, shop: Storefront, order: str, other_card: str) -> None:
+    """Print what happens to an order until it ends, or is refused. `other_card` pays after a decline."""
     async for record in consumer:
         if record.key.decode() != order:
             continue
@@ -121,8 +130,19 @@ async def answers(consumer: AIOKafkaConsumer, order: str) -> None:
                 print(f"  {problem['field']}: {problem['text']}")
             return
         if type == "order.payment_declined":
-            print(f"  {body['text']}")  # for the customer, who may pay again: checkout.payment_retried
-            return
+            print(f"  {body['text']}")  # for the customer
+            if not other_card or body.get("tries_left") == 0:
+                return
+            await pay_again(shop, order, body, other_card)
+            other_card = ""
+        if type == "order.payment_action_required":
+            print(f"  confirm it at {body['url']}")  # lead the customer there: their bank asks (3-D Secure)
+        if type == "order.items_delivered":
+            for item in body["items"]:  # for the buyer only: links and codes are secret
+                how = item["instructions"]
+                print(
+                    f"  {item['product']}: {how.get('link') or how.get('code') or how.get('tracking') or how['kind']}"
+                )
         if type in ENDS:
             return
 
@@ -131,6 +151,7 @@ async def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--quantity", type=int, default=1)
     arguments.add_argument("--card", default="pm_card_visa")
+    arguments.add_argument("--other-card", default="", help="pays once the first one was declined")
     given = arguments.parse_args()
     servers = os.environ["KAFKA"]
     # A real storefront reads the events in one task for all its customers, and wakes the page that waits.
@@ -142,7 +163,7 @@ async def main() -> None:
             order = await buy(shop, "atlas", given.quantity, 1900, given.card)
             print(f"order {order}")
             with suppress(TimeoutError):
-                await asyncio.wait_for(answers(consumer, order), 60)
+                await asyncio.wait_for(answers(consumer, shop, order, given.other_card), 60)
     finally:
         await consumer.stop()
 

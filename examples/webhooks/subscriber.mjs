@@ -33,7 +33,8 @@ createServer(async (request, response) => {
   if (!seen.has(id)) {
     seen.add(id);
     const known = latest.get(data.order_number);
-    if (!known || known.timestamp <= timestamp) latest.set(data.order_number, {event, timestamp});
+    // As texts, which have six digits of a second: a Date would cut them to three.
+    if (!known || known.timestamp <= timestamp) latest.set(data.order_number, {status: data.status, timestamp});
     console.log("new", event, data.order_number);
   }
   response.writeHead(204).end();       // any 2xx: it is ours now

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 SCHEMA = """
 create table if not exists events (id text primary key, event text, number text, at text, body text);
-create table if not exists orders (number text primary key, event text, at text);
+create table if not exists orders (number text primary key, status text, at text);
 """
 
 
@@ -29,11 +29,12 @@ def save(database: sqlite3.Connection, id: str, body: bytes) -> bool:
         if not database.execute("insert or ignore into events values (?, ?, ?, ?, ?)", row).rowcount:
             return False
         # Events of an order may come in another order than they happened: what is older than what we know is kept, but
-        # does not count.
+        # does not count. Timestamps always have six digits of a second, so texts compare as the times do. Two events
+        # of one happening have the same, and the same status.
         database.execute(
-            "insert into orders values (?, ?, ?) on conflict (number) do update set event = excluded.event, "
+            "insert into orders values (?, ?, ?) on conflict (number) do update set status = excluded.status, "
             "at = excluded.at where excluded.at >= orders.at",
-            (number, event["event"], event["timestamp"]),
+            (number, event["data"].get("status"), event["timestamp"]),
         )
     return True
 

@@ -20,6 +20,13 @@ _LATE_EMAILS = f"""
         and destination not in (select name from destinations)
     group by destination
 """
+_LATE_DELIVERIES = f"""
+    select min(requested_at) as since, count(*) as total, destination, mode() within group (order by error) as error
+    from operations
+    where kind = 'PostWebhook' and error <> '' and requested_at < clock_timestamp() - interval '{LATE}'
+        and destination not in (select name from destinations)
+    group by destination
+"""
 _LOST_EMAILS = """
     select l.store, e.value ->> 'state' as state, count(*) as total, min((e.value ->> 'at')::timestamptz) as since,
         min(l.number) as number, mode() within group (order by e.value ->> 'code') as code
@@ -56,6 +63,17 @@ async def late_emails(connection: AsyncConnection) -> list[Attention]:
 def _late_emails(row: Any) -> Attention:
     text = f"Emails are tried again and again: {row.error}"
     return Attention("late emails", "smtp", row.since, text, "orderbus waiting --service notifications", row.total)
+
+
+async def late_deliveries(connection: AsyncConnection) -> list[Attention]:
+    """By endpoint: one that answers with an error, such as 401, or takes no connection."""
+    return await oldest(connection, _LATE_DELIVERIES, _late_deliveries, "destination")
+
+
+def _late_deliveries(row: Any) -> Attention:
+    endpoint = row.destination.removeprefix("webhook:").replace(":", "/", 1)
+    text = f"Webhook deliveries are tried again and again: {row.error}"
+    return Attention("late webhooks", endpoint, row.since, text, "orderbus waiting --service notifications", row.total)
 
 
 async def lost_emails(connection: AsyncConnection) -> list[Attention]:
@@ -112,6 +130,7 @@ def _unread(row: Any) -> Attention:
 ATTENTION = {
     "late emails": late_emails,
     "lost emails": lost_emails,
+    "late webhooks": late_deliveries,
     "lost webhooks": lost_deliveries,
     "paused endpoints": paused_endpoints,
     "staff feeds": unread_feeds,

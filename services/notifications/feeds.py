@@ -219,8 +219,8 @@ class Feeds:
         if self._followers.take(recipient):
             return
         if self._followers.used >= FOLLOWERS:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemResponse(status, "Too many open streams. Try again shortly.", "busy", retry_after=5)
+            title = "Too many open streams. Try again shortly."
+            raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, title, "busy", retry_after=5)
         title = f"This feed has {self._streams} open streams. Close one of them."
         raise ProblemResponse(HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_streams", retry_after=30)
 

@@ -302,6 +302,8 @@ class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
     """The delivery of a failed item is being retried."""
 
     item: PartId
+    status: OrderStatus | None = None
+    """The order's status after it. Missing where an older build told it."""
 
 
 class OrderCompleted(Event, type="order.completed", topic=ORDERS):
@@ -363,6 +365,8 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     """What came with the order's offer, and with every order of the store, is removed."""
     restock: tuple[Id, ...] | None = None
     """The items whose units are put back in stock. Missing: those of all `items`."""
+    status: OrderStatus | None = None
+    """The order's status after it. Missing where an older build told it."""
 
 
 class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
@@ -380,6 +384,8 @@ class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
     """For staff: why, and what to do."""
     returned: bool = False
     """True if it was made, and the bank sent the money back: the store has it again."""
+    status: OrderStatus | None = None
+    """The order's status after it. Missing where an older build told it."""
 
 
 OrderItemsDelivered.model_rebuild()

@@ -260,7 +260,10 @@ def read_key(key: bytes | None) -> tuple[str, str]:
     except UnicodeDecodeError:
         return "", "the key is not UTF-8"
     if not KEY_PATTERN.fullmatch(subject):
-        return "", "the key is not an id (1 to 128 letters, digits or . _ : / @ -, beginning with a letter or digit)"
+        return (
+            "",
+            "the key is not an id (letters, digits or . _ : @ -, a letter or digit first; an order's has 1 to 64)",
+        )
     return subject, ""
 
 

@@ -114,7 +114,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     pay_url: Url | None = None
     """Where the customer can act: confirm by 3-D Secure, or pay again."""
     message: Text | None = None
-    """Why the order is in this status, for people to read."""
+    """Why the order is in this status, for staff. Never show it to customers: it may hold what staff or a provider
+    said."""
     placed_at: AwareDatetime | None = None
     """When the order was placed."""
     paid_at: AwareDatetime | None = None
@@ -180,6 +181,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """What the customer asks for, until staff answer."""
     opened: StatusOpened | None = None
     """Until it is submitted, and of an abandoned checkout."""
+    retry_after: AwareDatetime | None = None
+    """When the customer can pay again after a decline, unless at once."""
 
 
 class StatusItem(OrderItem):

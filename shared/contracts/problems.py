@@ -13,10 +13,12 @@ whatever library reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from shared.contracts.problem_texts import text_of
 from shared.core import Problem
 
 MAX_PROBLEMS = 100
@@ -55,11 +57,11 @@ def problem_code(type: str) -> str:
 
 def problems_of(wrong: ValidationError) -> list[Problem]:
     """Pydantic's errors as problems, at most MAX_PROBLEMS of them, without the input that caused them."""
-    errors = wrong.errors(include_url=False, include_input=False, include_context=False)
+    errors = wrong.errors(include_url=False, include_input=False)
     places = {e["loc"] for e in errors}
     errors = [e for e in errors if not (e["type"] == "too_short" and _within(e["loc"], places))]
     problems = [
-        Problem(field=".".join(_parts(e["loc"]))[:200], code=problem_code(e["type"]), text=_text(e["msg"])[:500])
+        Problem(field=".".join(_parts(e["loc"]))[:200], code=problem_code(e["type"]), text=_text(e)[:500])
         for e in errors[:MAX_PROBLEMS]
     ]
     if len(errors) > MAX_PROBLEMS:
@@ -77,6 +79,12 @@ def _within(place: tuple[int | str, ...], places: Iterable[tuple[int | str, ...]
     return any(len(other) > len(place) and other[: len(place)] == place for other in places)
 
 
-def _text(message: str) -> str:
-    """Pydantic's text for people: our own as they are."""
-    return message.removeprefix("Value error, ").replace("Tuple should", "List should").replace(" after validation", "")
+def _text(error: ErrorDetails) -> str:
+    return text_of(error["type"], error["msg"], error.get("ctx", {}))
+
+
+def listed(problems: Sequence[Problem], most: int = 20) -> str:
+    """The first ones in one line, for people: `items.0.sku: is missing; Unknown SKU x.`"""
+    said = [f"{problem.field}: {problem.text}" if problem.field else problem.text for problem in problems[:most]]
+    more = [f"and {len(problems) - most} more"] if len(problems) > most else []
+    return "; ".join([*(one.removesuffix(".") for one in said), *more])

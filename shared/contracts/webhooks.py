@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import AwareDatetime
 
 from shared.contracts.notifications import WebhookEvent
-from shared.contracts.values import Count, Currency, Email, OrderNumber, Short, Value
+from shared.contracts.values import Count, Currency, Email, OrderNumber, OrderStatus, Short, Value
 
 SENT: Mapping[WebhookEvent, str] = {
     "order.created": "An order was placed. It is not paid yet.",
@@ -35,16 +35,22 @@ class WebhookItem(Value):
 
 
 class WebhookOrder(Value):
-    """The order as it was placed."""
+    """The order as it was placed, with its status and its money since."""
 
     order_number: OrderNumber
     customer_email: Email
     """The buyer's address."""
+    status: OrderStatus | None = None
+    """The order's status after what has happened. Missing where a build that did not keep it was told of it. That staff
+    allow a failed payment once more, and that an accepted order waits for its customer, is not told."""
     total: str
     """What is charged for the whole order, as a decimal string in major units: `53.80`."""
     paid: str | None = None
     """What was paid of it until then, as a decimal string in major units: `0.00` of an order that was given. Missing
     where a build that did not keep it was told of the payment."""
+    refund_amount: str | None = None
+    """The amount of the refund that was made or that failed, as a decimal string in major units. Missing where it is
+    about no refund."""
     currency: Currency
     items: tuple[WebhookItem, ...]
     """Its products."""
@@ -56,6 +62,8 @@ class WebhookBody(Value):
     event: WebhookEvent
     """Which event it is."""
     timestamp: AwareDatetime
-    """When it happened (RFC 3339, UTC). Events may arrive in any order."""
+    """When it happened (RFC 3339, UTC), always with six digits of a second: compared as texts, the later one is the
+    greater. Events may arrive in any order. Those of an order that have the same time are of one happening, and say the
+    same of it."""
     data: WebhookOrder
     """The order."""

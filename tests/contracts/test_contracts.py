@@ -109,7 +109,7 @@ def test_the_codes_of_other_examples_are_in_the_code() -> None:
 
 def test_webhooks_are_documented_as_they_are_sent() -> None:
     assert set(SENT) == set(get_args(WebhookEvent)) == {event for events in EVENTS.values() for event in events}
-    paid = Fact("paid", datetime(2026, 3, 3, 14, 8, 2, tzinfo=UTC))
+    paid = Fact("paid", datetime(2026, 3, 3, 14, 8, 2, 417305, UTC), "processing")
     log = NotificationLog(
         number=NUMBER,
         store=STORE_CARD,

@@ -74,6 +74,13 @@ async def test_a_storefront_sells_and_reads_answers(shell: dict[str, str]) -> No
     assert "order.payment_declined\n  Your card was declined." in declined
 
 
+async def test_a_storefront_lets_the_customer_pay_again(shell: dict[str, str]) -> None:
+    cards = ("--card", "pm_card_chargeDeclined", "--other-card", "pm_card_visa")
+    said = await run("storefront/shop.py", *cards, shell=shell)
+    assert said.index("order.payment_declined") < said.index("order.paid") < said.index("order.items_delivered\n  ")
+    assert said.splitlines()[-1] == "order.completed"
+
+
 async def test_a_storefront_on_confluent_kafka_does_so_too(shell: dict[str, str]) -> None:
     assert (await run("storefront/shop_confluent.py", shell=shell)).splitlines()[-1] == "order.completed"
 

@@ -174,6 +174,27 @@ async def test_emails_that_are_tried_again_and_again_are_listed_while_they_are_n
     assert [entry.what for entry in await found(engine, "notifications")] == ["paused"]
 
 
+async def test_an_endpoint_that_accepts_nothing_is_listed(engine_of: Engines) -> None:
+    engine = await engine_of("notifications")
+    call = """insert into operations (id, key, kind, payload, meta, due, requested_at, destination, serial, attempts,
+        lease, leased_by, in_doubt, abandoned, error, history) values
+        (:id, 'o', 'PostWebhook', '', '', :at, :at, :to, false, :tries, 3, '', false, false, :error, '[]')"""
+    for number, to, tries, error, at in (
+        *((1, "webhook:maple:we_1", 9, "HTTP 401", AT), (2, "webhook:maple:we_1", 3, "HTTP 401", AT)),
+        (3, "webhook:maple:we_2", 0, "Connection refused", AT),
+        *((4, "webhook:maple:we_3", 0, "", AT), (5, "webhook:maple:we_4", 1, "HTTP 500", datetime.now(UTC))),
+    ):
+        await execute(engine, call, id=random_id(number, 1), to=to, tries=tries, error=error, at=at)
+
+    entries = sorted(await found(engine, "notifications"), key=lambda entry: entry.subject)
+
+    assert [(entry.what, entry.subject, entry.count) for entry in entries] == [
+        ("late webhooks", "maple/we_1", 2),
+        ("late webhooks", "maple/we_2", 1),
+    ]
+    assert "HTTP 401" in entries[0].reason
+
+
 ENDPOINTS = """insert into endpoints (key, version, sequence, data, changed_at) values
     (:key, 1, 0, cast(:data as jsonb), :at)"""
 LOG = """insert into notification_logs (key, version, sequence, number, store, lost_emails, lost_deliveries, data,

@@ -222,4 +222,4 @@ async def test_the_signature_has_the_time_of_the_attempt_and_the_payload_that_of
         await parts.post()
     headers, body = parts.receiver.requests[0]
     assert abs(int(headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 5
-    assert json.loads(body)["timestamp"] == "2026-03-03T14:08:00Z"
+    assert json.loads(body)["timestamp"] == "2026-03-03T14:08:00.000000Z"

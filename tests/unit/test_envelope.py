@@ -279,7 +279,7 @@ def test_a_list_with_a_wrong_part_is_not_too_short_as_well() -> None:
     assert [problem.field for problem in wrong.value.problems] == ["events.0"]
     with pytest.raises(BadBody) as empty:
         decode(RegisterWebhook, body.replace(b'"nope"', b""))
-    assert [problem.text for problem in empty.value.problems] == ["List should have at least 1 item, not 0"]
+    assert [problem.text for problem in empty.value.problems] == ["must have at least 1 entry"]
 
 
 def test_our_own_texts_are_told_as_they_are() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
-from pydantic_core import core_schema
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticKnownError, core_schema
 
+from services.declared import declared
 from shared.contracts.envelope import BadBody, decode
-from shared.contracts.problems import CODES, problem_code
+from shared.contracts.examples import EXAMPLES
+from shared.contracts.problem_texts import PATTERNS, text_of
+from shared.contracts.problems import CODES, listed, problem_code
 from shared.contracts.storefront import CheckoutSubmitted
+from shared.core import MESSAGES, Problem
 
 OWN = {
     *("missing", "unknown_field", "wrong_type", "wrong_format", "not_one_of", "out_of_range", "too_short", "too_long"),
@@ -41,3 +48,89 @@ def test_a_wrong_body_is_answered_with_them(body: bytes, field: str, code: str) 
     with pytest.raises(BadBody) as raised:
         decode(CheckoutSubmitted, body)
     assert (field, code) in {(problem.field, problem.code) for problem in raised.value.problems}
+
+
+CONTEXT = {
+    **dict.fromkeys(("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "max_digits"), 2),
+    **dict.fromkeys(("decimal_places", "whole_digits", "actual_length", "tz_expected", "tz_actual"), 3),
+    "expected_version": 7,
+    "class_name": "x",
+    **dict.fromkeys(
+        ("field_type", "expected", "error", "class", "encoding", "encoding_error", "tag", "attribute"), "x"
+    ),
+    **dict.fromkeys(("discriminator", "expected_tags", "expected_schemes", "method_name", "pattern", "name"), "x"),
+}
+OF_THE_LIBRARY = (
+    "Input",
+    "String",
+    "Field required",
+    "Extra",
+    "should",
+    "Value error",
+    "pydantic",
+    "[",
+    "{",
+    "\\",
+    "^",
+)
+
+
+@pytest.mark.parametrize("type", get_args(core_schema.ErrorType))
+def test_each_error_of_the_library_has_words_of_our_own(type: Any) -> None:
+    theirs = PydanticKnownError(type, CONTEXT).message()
+    said = text_of(type, theirs, CONTEXT)
+    assert said != theirs and not [word for word in OF_THE_LIBRARY if word in said], said
+
+
+def test_each_pattern_of_a_message_or_request_is_said_in_words() -> None:
+    """A regular expression is never shown."""
+    patterns = {pattern for kind in _models() for pattern in _patterns(TypeAdapter(kind).json_schema())}
+    assert len(patterns) > 10
+    assert patterns - PATTERNS.keys() == set()
+    assert not [text for text in PATTERNS.values() if any(mark in text for mark in ("\\", "^", "[", "$"))]
+
+
+def _models() -> set[type[BaseModel]]:
+    """All that people outside send."""
+    declared()  # imports all services
+    assert EXAMPLES
+    return {*MESSAGES.values(), *_below(BaseModel)}
+
+
+def _below(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for one in kind.__subclasses__():
+        if one.__module__.startswith(("shared.", "services.")) and not getattr(one, "__parameters__", ()):
+            yield one
+        yield from _below(one)
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            yield pattern
+        for value in schema.values():
+            yield from _patterns(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _patterns(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "said"),
+    [
+        ("customer", {"name": "Ada", "email": "ada"}, "customer.email: is not an email address"),
+        ("subtotal", -1, "subtotal: must be at least 0"),
+        ("subtotal", 1.5, "subtotal: must be a whole number"),
+        ("stoer", 1, "stoer: is not known here: no such field"),
+    ],
+)
+def test_a_wrong_field_is_said_in_words(field: str, given: object, said: str) -> None:
+    with pytest.raises(BadBody) as raised:
+        decode(CheckoutSubmitted, json.dumps({field: given}).encode())
+    assert said in {f"{problem.field}: {problem.text}" for problem in raised.value.problems}
+
+
+def test_problems_are_listed_in_one_sentence() -> None:
+    problems = [Problem(field="a.b", code="c", text="Must be at least 1."), Problem(field="", code="c", text="is late")]
+    assert listed(problems) == "a.b: Must be at least 1; is late"
+    assert listed(problems, 1) == "a.b: Must be at least 1; and 1 more"

@@ -61,7 +61,7 @@ class TestValues:
             for servers in ("kafka://h:9092", "h:port", "h:9092,", "h:0", "h:99999", "h 9092", f"u:{HIDDEN}@h:1", "::1")
         ),
         *(
-            ({"KAFKA__RETENTION": value}, "KAFKA__RETENTION", "should be")
+            ({"KAFKA__RETENTION": value}, "KAFKA__RETENTION", "must be")
             for value in ("PT0S", "PT23H", "-P1D", "P5000D", "forever")
         ),
         ({"KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}, "KAFKA__SASL_PASSWORD", "set SASL_USERNAME and SASL_PASSWORD"),
@@ -73,7 +73,7 @@ class TestValues:
             "KAFKA__KEY_FILE",
             "set ORDERBUS_KAFKA__CERT",
         ),
-        ({"FULFILLMENT__POOL_RECHECK": "PT0S"}, "FULFILLMENT__POOL_RECHECK", "should be greater"),
+        ({"FULFILLMENT__POOL_RECHECK": "PT0S"}, "FULFILLMENT__POOL_RECHECK", "must be greater"),
         ({"STRIPE__TIMEOUT": "inf"}, "STRIPE__TIMEOUT", "finite"),
     ]
 

@@ -31,6 +31,10 @@ COMPUTED = {"f'unknown_{subject}'": ("unknown_attempt", "unknown_refund")}
 OF_ANY_BODY = {"missing", "unknown_field", "wrong_type", INVALID, *CODES.values()}
 OF_HTTP = {"not_found", "method_not_allowed", "request_entity_too_large", "length_required", "expectation_failed"}
 """Of requests that no route answers: names of their status."""
+PASSING = {"REQUEST_TIMEOUT", "TOO_MANY_REQUESTS", "SERVICE_UNAVAILABLE"}
+"""Statuses of responses that are no outcome of the request."""
+NOT_KEPT = {"parked", "newer", "internal"}
+"""Refusals of commands by HTTP that are no outcome, either: `shared/shell/batch/batch.py`."""
 
 
 @dataclass
@@ -41,6 +45,14 @@ class FoundCode:
     where: set[str] = field(default_factory=set)
     kinds: set[str] = field(default_factory=set)
     """Names of PLACES."""
+    statuses: set[str] = field(default_factory=set)
+    """Names of the HTTP statuses that are written next to it; empty for one that is given elsewhere."""
+
+    @property
+    def repeated_under_its_id(self) -> bool:
+        """Whether the same request under the same `Idempotency-Key` is handled, and not told this once more."""
+        passing = self.kinds == {"ProblemResponse"} and bool(self.statuses) and self.statuses <= PASSING
+        return passing or self.code in NOT_KEPT
 
 
 def found_codes() -> dict[str, FoundCode]:
@@ -76,6 +88,13 @@ def _take(codes: dict[str, FoundCode], call: ast.Call, service: str, file: str) 
         found = codes.setdefault(one, FoundCode(one))
         found.where.add(service)
         found.kinds.add(kind)
+        if kind == "ProblemResponse":
+            found.statuses.add(_status(call))
+
+
+def _status(call: ast.Call) -> str:
+    status = call.args[0] if call.args else None
+    return status.attr if isinstance(status, ast.Attribute) else ""
 
 
 def _argument(call: ast.Call, place: int) -> ast.expr | None:

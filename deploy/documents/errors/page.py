@@ -19,9 +19,11 @@ and `application/problem+json`. Both have a `code`, a `text` for people (`title`
 list everything that is wrong: each with its `field`, a `code` and a `text`. A code's meaning stays; texts may change.
 New codes may come: treat one that you do not know as a refusal whose text says why.
 
-Whether to try again: on `busy`, `too_many_requests`, `too_many_streams`, `request_timeout`, `files_away`,
-`unavailable` and `not_reserved`, the same request under the same id or `Idempotency-Key`. On everything else, a
-corrected one under a new id.
+After {again}, send the same request under the same
+`Idempotency-Key`: what was said is not kept as its outcome. After `parked`, `newer`, `internal` and `unreadable` that
+helps once staff have fixed the cause. Everything else is the outcome: under the same key the same answer comes
+again, and over Kafka, under the same `ce_id`, none at all. Send a corrected command under a new id, and under a new
+id the same one where the text says to try again (`not_reserved`, `payment_under_way`, `too_many_attempts`, …).
 
 Why a card was declined is no refusal: [payments](../services/payments/README.md) lists the reasons. Why an item is
 not delivered is in [delivery.md](delivery.md).
@@ -50,7 +52,9 @@ def page() -> str:
         raise ValueError(f"{ADVICE.name} lacks {', '.join(sorted(missing))}")
     if left := known.keys() - found.keys():
         raise ValueError(f"{ADVICE.name} has codes that are not used: {', '.join(sorted(left))}")
-    return HEAD + "".join(_row(found[code], *known[code]) for code in found)
+    again = [f"`{code}`" for code in found if found[code].repeated_under_its_id]
+    head = HEAD.format(again=f"{', '.join(again[:-1])} and {again[-1]}")
+    return head + "".join(_row(found[code], *known[code]) for code in found)
 
 
 def _row(found: FoundCode, means: str, do: str) -> str:

@@ -7,9 +7,13 @@ from typing import Any
 from services.checkout.domain.order import Extra, Line, Order, moved
 from services.checkout.domain.status_record import status_record
 from services.checkout.domain.timeline import LONGEST_TEXT, TimelineEntry, entry
+from shared.contracts.checkout import OrderDeliveryResumed, OrderRefunded, OrderRefundFailed
 from shared.contracts.values import OrderStatus
 from shared.core import Change, Context, Decision
 from shared.core.fast_dataclasses import replace
+
+WITH_STATUS = (OrderDeliveryResumed, OrderRefunded, OrderRefundFailed)
+"""Events that do not tell the order's status by themselves: it is in them."""
 
 
 class OrderChange(Change[Order]):
@@ -46,6 +50,8 @@ class OrderChange(Change[Order]):
         return self.decision()
 
     def decision(self) -> Decision[Order]:
+        status = {"status": self.state.status}
+        self.events = [it.model_copy(update=status) if isinstance(it, WITH_STATUS) else it for it in self.events]
         if self.changed or not self.state.revision:
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))

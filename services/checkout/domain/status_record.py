@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.checkout.domain.order import Order
 from shared.contracts.checkout import OrderStatusRecord, StatusExtra, StatusItem
 from shared.contracts.order_status import StatusAsked, StatusOpened
+from shared.contracts.values import UNPAID
 from shared.core.quick_models import build, extend
 
 
@@ -28,9 +29,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         purchased=order.purchased,
         prices_include_tax=order.prices_include_tax,
         refunded=order.refunded,
-        items=tuple(
-            extend(StatusItem, line.item, delivery=line.delivery, refunded=line.refunded) for line in order.lines
-        ),
+        items=_items(order),
         extras=tuple(build(StatusExtra, id=it.id, name=it.title, delivery=it.delivery) for it in order.extras),
         pay_url=order.pay_url,
         message=order.message,
@@ -67,6 +66,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         messages=order.messages,
         asked=_asked(order),
         opened=_opened(order),
+        retry_after=order.retry_after if order.status in UNPAID else None,
     )
 
 
@@ -78,3 +78,8 @@ def _asked(order: Order) -> StatusAsked | None:
 def _opened(order: Order) -> StatusOpened | None:
     opened = order.opened if order.placed_at is None else None
     return build(StatusOpened, email=opened.email, items=opened.items) if opened else None
+
+
+def _items(order: Order) -> tuple[StatusItem, ...]:
+    lines = order.lines
+    return tuple(extend(StatusItem, line.item, delivery=line.delivery, refunded=line.refunded) for line in lines)

@@ -9,6 +9,7 @@ from services.checkout.domain.order import Line, Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from shared.contracts.envelope import encode
+from shared.contracts.problems import listed
 from shared.contracts.providers import MANUAL, METHODS, limit_problems
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, DeliveryCharge, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, DeliveryStatus, OrderItem
@@ -25,8 +26,7 @@ HasRead = Callable[..., bool]
 
 
 def invalid(problems: Sequence[Problem]) -> Refused:
-    listed = "; ".join(f"{problem.field}: {problem.text}" if problem.field else problem.text for problem in problems)
-    return Refused("invalid_submission", f"The checkout is invalid: {listed}"[:2000], problems)
+    return Refused("invalid_submission", f"The checkout is invalid: {listed(problems)}."[:2000], problems)
 
 
 def opening_problems(message: CheckoutOpened, store: Store) -> list[Problem]:

@@ -16,7 +16,7 @@ from shared.core import Context, Decision
 @notification_logs.on(OrderApprovalRequested, reads=endpoints_of)
 def received(log: NotificationLog, event: OrderApprovalRequested, context: Context) -> Decision[NotificationLog]:
     change, number, words, staff = NotificationChange(log, context), log.number, for_customer(log), for_staff(log)
-    if change.add_fact("received"):
+    if change.add_fact("received", status=OrderStatus.RECEIVED):
         amount = money(log, event.amount, staff)
         subject = words.gettext("Your request %(number)s", number=number)
         alert = staff.gettext("To accept or decline: order %(number)s, %(amount)s", number=number, amount=amount)
@@ -54,7 +54,7 @@ def card_needed(log: NotificationLog, event: OrderCardNeeded, context: Context) 
 @notification_logs.on(OrderAccepted, reads=endpoints_of)
 def accepted(log: NotificationLog, event: OrderAccepted, context: Context) -> Decision[NotificationLog]:
     change, words, staff = NotificationChange(log, context), for_customer(log), for_staff(log)
-    if change.add_fact("accepted"):
+    if change.add_fact("accepted", status=OrderStatus.ACCEPTED):
         amount, subject = (
             money(log, event.amount),
             words.gettext("Your request %(number)s is accepted", number=log.number),
@@ -71,7 +71,7 @@ def accepted(log: NotificationLog, event: OrderAccepted, context: Context) -> De
 @notification_logs.on(OrderDeclined, reads=endpoints_of)
 def declined(log: NotificationLog, event: OrderDeclined, context: Context) -> Decision[NotificationLog]:
     change, words, staff = NotificationChange(log, context), for_customer(log), for_staff(log)
-    if change.add_fact("request_declined"):
+    if change.add_fact("request_declined", status=OrderStatus.DECLINED):
         subject = words.gettext("Your request %(number)s was declined", number=log.number)
         data, status = {"note": without_links(event.note)}, OrderStatus.DECLINED
         change.send_emails(EmailDraft("request_declined", subject, data=data, status=status))

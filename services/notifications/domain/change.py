@@ -12,7 +12,7 @@ from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.records import FeedEntry
 from services.notifications.domain.status_record import is_told, status_record
 from services.notifications.domain.webhook_event import EVENTS, payload, subscriptions
-from shared.contracts.values import order_page
+from shared.contracts.values import OrderStatus, order_page
 from shared.core import Change, Decision
 from shared.core.fast_dataclasses import replace
 
@@ -27,12 +27,21 @@ class NotificationChange(Change[NotificationLog]):
             self.publish(status_record(self.state))
         return super().decision()
 
-    def add_fact(self, kind: str, which: str = "", *, each_time: bool = False) -> bool:
+    def add_fact(
+        self,
+        kind: str,
+        which: str = "",
+        *,
+        each_time: bool = False,
+        status: OrderStatus | None = None,
+        refund: int | None = None,
+    ) -> bool:
         """Deliver its webhook events, too. False: the fact is known, and what it brings was sent.
 
-        What can happen more than once is told apart by `which`, or `each_time` every message is a fact of its own."""
+        What can happen more than once is told apart by `which`, or `each_time` every message is a fact of its own.
+        `status`: of the order after it."""
         which = self.context.message_id.hex if each_time else which
-        fact = Fact(f"{kind}:{which}" if which else kind, self.context.at)
+        fact = Fact(f"{kind}:{which}" if which else kind, self.context.at, status, refund)
         if self.state.fact(fact.name):
             return False
         found = self.other(Endpoints, self.state.store.id) if kind in EVENTS else None

@@ -39,6 +39,10 @@ class Fact:
 
     name: str
     at: datetime
+    status: str | None = None
+    """The order's status after it. None where it is not known: an older build was told of it."""
+    refund: int | None = None
+    """The amount of the refund that was made or that failed, in minor units."""
 
     @property
     def kind(self) -> str:

@@ -61,7 +61,7 @@ def placed(log: NotificationLog | None, event: OrderPlaced, context: Context) ->
         locale=event.locale,
     )
     change = NotificationChange(log, context)
-    change.add_fact("placed")
+    change.add_fact("placed", status=OrderStatus.RECEIVED if event.to_approve else OrderStatus.PENDING_PAYMENT)
     if not event.to_approve:  # else `order.approval_requested` says what it waits for
         words = for_customer(log)
         title = words.gettext("Order %(number)s received", number=log.number)
@@ -79,7 +79,7 @@ def paid(log: NotificationLog, event: OrderPaid, context: Context) -> Decision[N
     change.set(paid=True)
     if log.fact("paid") is None:
         change.set(amount_paid=event.amount)
-    if change.add_fact("paid"):
+    if change.add_fact("paid", status=OrderStatus.PROCESSING):
         paid = event.amount
         change.send_emails(email_draft.order_confirmation(log, paid), email_draft.new_order(log, paid))
         title = status_title(log, OrderStatus.PROCESSING, words.gettext("Order %(number)s is paid", number=number))
@@ -203,7 +203,7 @@ def failed(log: NotificationLog, event: OrderFailed, context: Context) -> Decisi
     change, words = NotificationChange(log, context), for_customer(log)
     if not event.unpaid:
         change.set(failed=True)
-    if change.add_fact("failed", each_time=True):
+    if change.add_fact("failed", each_time=True, status=OrderStatus.FAILED):
         alert, problem = email_draft.order_failed(log, event.reason), email_draft.order_problem(log)
         change.send_emails(alert)
         if not event.unpaid:
@@ -220,7 +220,7 @@ def delivery_resumed(log: NotificationLog, event: OrderDeliveryResumed, context:
     change = NotificationChange(log, context)
     if log.failed:  # otherwise the order's status is as before
         change.set(failed=False)
-        change.add_fact("resumed", each_time=True)
+        change.add_fact("resumed", each_time=True, status=event.status)
     return change.decision()
 
 
@@ -228,7 +228,7 @@ def delivery_resumed(log: NotificationLog, event: OrderDeliveryResumed, context:
 def completed(log: NotificationLog, event: OrderCompleted, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     change.set(failed=False)
-    if change.add_fact("completed"):
+    if change.add_fact("completed", status=OrderStatus.COMPLETED):
         words = for_customer(log)
         title = words.gettext("Order %(number)s is complete", number=log.number)
         text = "" if event.by_hand else words.gettext("Everything has been delivered.")
@@ -239,7 +239,7 @@ def completed(log: NotificationLog, event: OrderCompleted, context: Context) -> 
 @notification_logs.on(OrderCancelled, reads=endpoints_of)
 def cancelled(log: NotificationLog, event: OrderCancelled, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("cancelled"):
+    if change.add_fact("cancelled", status=OrderStatus.CANCELLED):
         email = email_draft.cancellation(log, event)
         change.send_emails(email)
         title = status_title(log, OrderStatus.CANCELLED, email.subject)
@@ -259,7 +259,7 @@ def about_money(log: NotificationLog, event: OrderCancelled) -> str:
 @notification_logs.on(OrderExpired, reads=endpoints_of)
 def expired(log: NotificationLog, event: OrderExpired, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("expired"):
+    if change.add_fact("expired", status=OrderStatus.EXPIRED):
         email = email_draft.expiry(log)
         change.send_emails(email)
         title = status_title(log, OrderStatus.EXPIRED, email.subject)
@@ -270,7 +270,7 @@ def expired(log: NotificationLog, event: OrderExpired, context: Context) -> Deci
 @notification_logs.on(OrderRefunded, reads=endpoints_of)
 def refunded(log: NotificationLog, event: OrderRefunded, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("refunded", event.refund):
+    if change.add_fact("refunded", event.refund, status=event.status, refund=event.amount):
         change.send_emails(email_draft.refund(log, event))
         change.notify_customer("refund", _refunded_title(for_customer(log), log, event))
         change.notify_staff("refund", _refunded_title(for_staff(log), log, event), event.reason)
@@ -286,7 +286,8 @@ def _refunded_title(words: Language, log: NotificationLog, event: OrderRefunded)
 def refund_failed(log: NotificationLog, event: OrderRefundFailed, context: Context) -> Decision[NotificationLog]:
     """The customer is told of one that the bank sent back, since of any other nothing was said before."""
     change, words = NotificationChange(log, context), for_staff(log)
-    if change.add_fact("refund_returned" if event.returned else "refund_failed", each_time=True):
+    kind = "refund_returned" if event.returned else "refund_failed"
+    if change.add_fact(kind, each_time=True, status=event.status, refund=event.amount):
         change.send_emails(email_draft.refund_failure(log, event.amount, event.text, returned=event.returned))
         about = {"number": log.number, "amount": money(log, event.amount, words)}
         if event.returned:

@@ -36,8 +36,9 @@ def subscriptions(fact: Fact, known: Endpoints | None) -> list[tuple[str, Endpoi
 
 def payload(log: NotificationLog, event: str, fact: Fact) -> str:
     """Made of what never changes, so that a replay has the same bytes."""
-    timestamp = fact.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    data = _data(log.number, log.customer.email, log.purchased, _paid(log, fact), log.currency, log.lines)
+    timestamp = fact.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    about = (log.number, log.customer.email, fact.status, log.purchased, _paid(log, fact), fact.refund)
+    data = _data(*about, log.currency, log.lines)
     return f'{{"event":{_JSON.encode(event)},"timestamp":"{timestamp}","data":{data}}}'
 
 
@@ -48,14 +49,31 @@ def _paid(log: NotificationLog, fact: Fact) -> int | None:
 
 
 @lru_cache(1000)
-def _data(number: str, email: str, purchased: int, paid: int | None, currency: str, lines: tuple[Line, ...]) -> str:
+def _data(
+    number: str,
+    email: str,
+    status: str | None,
+    purchased: int,
+    paid: int | None,
+    refund: int | None,
+    currency: str,
+    lines: tuple[Line, ...],
+) -> str:
     """The order as receivers see it: amounts are decimal strings; `total` is what it costs, `paid` what was paid until
-    then, `price` per unit. The items are products only. Cached, since the events of an order come close together."""
+    then, `refund_amount` of this refund, `price` per unit. The items are products only. Cached, since the events of an
+    order come close together."""
     items = [
         {"product_name": line.product, "quantity": line.quantity, "price": decimal_string(line.unit_price, currency)}
         for line in lines
         if not line.is_delivery_charge
     ]
-    data = {"order_number": number, "customer_email": email, "total": decimal_string(purchased, currency)}
-    known = {} if paid is None else {"paid": decimal_string(paid, currency)}
-    return _JSON.encode(data | known | {"currency": currency, "items": items})
+    amounts = {"total": purchased, "paid": paid, "refund_amount": refund}
+    data = {
+        "order_number": number,
+        "customer_email": email,
+        **({} if status is None else {"status": status}),
+        **{name: decimal_string(amount, currency) for name, amount in amounts.items() if amount is not None},
+        "currency": currency,
+        "items": items,
+    }
+    return _JSON.encode(data)

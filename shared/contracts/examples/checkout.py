@@ -152,7 +152,7 @@ EXAMPLES: tuple[Message, ...] = (
         text="No delivery is configured for SKU maps. Configure the product, then retry the order.",
     ),
     checkout.OrderSupplyLow(what="pool Game keys", text="412 codes are left, fewer than 500. Import more."),
-    checkout.OrderDeliveryResumed(item="2"),
+    checkout.OrderDeliveryResumed(item="2", status=OrderStatus.PROCESSING),
     checkout.OrderCompleted(by_hand=True),
     checkout.OrderCancelled(reason="", code="sold_out", sold_out=("atlas",)),
     checkout.OrderExpired(was=OrderStatus.PENDING_PAYMENT),
@@ -167,6 +167,7 @@ EXAMPLES: tuple[Message, ...] = (
         reason="requested_by_customer",
         remove_access=("2",),
         restock=(),
+        status=OrderStatus.PROCESSING,
     ),
     checkout.OrderRefundFailed(
         refund=REFUND,
@@ -176,6 +177,7 @@ EXAMPLES: tuple[Message, ...] = (
         code="expired_or_canceled_card",
         text="The bank returned the refund. Refund the customer in another way.",
         returned=True,
+        status=OrderStatus.PROCESSING,
     ),
     checkout.OrderStrayCharge(amount=50, currency="GBP", transaction="pi_3QzXBr2eZvKYlo2C1pXyZ9aB"),
     checkout.OrderStatusRecord(

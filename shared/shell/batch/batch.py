@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 import structlog
 
+from shared.contracts.problems import listed
 from shared.core import (
     Command,
     Context,
@@ -193,7 +194,7 @@ class Batch:
         seed = mixed(inbound.identity, self.registry.salt)
         if isinstance(message, Malformed):
             problems = (*message.problems, *self._also_wrong(item, message, seed))
-            self._refuse(item, seed, Refused("malformed", "The message is invalid.", problems))
+            self._refuse(item, seed, _malformed(problems))
             return
         if isinstance(message, Repeated):
             self._refuse(item, seed, Refused("repeated_id", Repeated.TEXT))
@@ -292,7 +293,7 @@ class Batch:
         """No core, and so no row, counts this refusal."""
         name = printable(command.type, 80)
         if isinstance(command, WrongEnvelope):
-            refused = Refused("malformed", "The message is invalid.", command.problems)
+            refused = _malformed(command.problems)
         else:
             text = f"{self.registry.name} knows no command {name}, version {command.version}."
             refused = Refused("unknown_command", text)
@@ -379,6 +380,10 @@ _PASSING = {
     "behind": Refused("parked", "This key waits: an earlier message of it is parked."),
     NEWER: Refused("newer", "This was changed by a newer version of orderbus. Try again when the update is complete."),
 }
+
+
+def _malformed(problems: Sequence[Problem]) -> Refused:
+    return Refused("malformed", f"The message is invalid: {listed(problems)}."[:2000], problems)
 
 
 def _kind_of(message: object) -> type[Any]:

@@ -85,7 +85,8 @@ def test_a_failed_delivery_fails_the_order_until_it_is_retried() -> None:
     assert order.record().fulfilment_status is FulfilmentStatus.FAILED
     assert order.record().message == "Game: Check the credentials."
 
-    assert order.hear(ItemRetried(item="2"), actor="staff:anna").facts == [OrderDeliveryResumed(item="2")]
+    resumed = OrderDeliveryResumed(item="2", status=OrderStatus.PROCESSING)
+    assert order.hear(ItemRetried(item="2"), actor="staff:anna").facts == [resumed]
     assert order.state.status is OrderStatus.PROCESSING
     assert OrderCompleted() in order.hear(delivered("2")).facts
 
@@ -136,3 +137,10 @@ def test_deliveries_continue_after_staff_completed_the_order() -> None:
 
 def test_an_unpaid_order_is_not_completed_by_staff() -> None:
     assert placed_order("course").refuses(CompleteOrder()).code == "how_paid"
+
+
+def test_a_resumed_delivery_tells_the_status_that_the_order_has_then() -> None:
+    """Another item of it has failed, too."""
+    order = paid_order("course", "game")
+    order.hear(ItemFailed(item="1", code="x", text="y")).hear(ItemFailed(item="2", code="x", text="y"))
+    assert order.hear(ItemRetried(item="2")).facts == [OrderDeliveryResumed(item="2", status=OrderStatus.FAILED)]

@@ -70,6 +70,7 @@ def test_after_the_third_decline_the_customer_waits() -> None:
 
     again = order.at + MINUTE
     assert (told(order).tries_left, told(order).retry_after) == (5, again)
+    assert order.record().retry_after == again
     assert order.timeline[-1].text.endswith(f"The customer can pay again after {again:%Y-%m-%d %H:%M:%S} UTC.")
     refused = order.refuses(AGAIN)
     assert refused.code == "too_many_attempts"

@@ -27,6 +27,16 @@ def test_an_endpoint_is_registered_and_its_secret_shown(services: FakeServices, 
     assert [one.body for one in services.sent("POST")] == [{"url": URL, "events": ["order.updated", "order.refunded"]}]
 
 
+def test_a_second_endpoint_of_a_url_is_told(services: FakeServices, orderbus: Orderbus) -> None:
+    made = ENDPOINT | {"endpoint": "we_9", "secret": "whsec_abc", "duplicate": False}
+    services.reply("notifications", "POST /stores/maple/webhooks", Reply(made, 201))
+
+    said = orderbus("webhooks", "add", "maple", URL, "--event", "order.updated")
+
+    assert "we_1 has the same URL: each event comes twice. orderbus webhooks remove maple we_1" in said.err
+    assert said.out == "whsec_abc\n"
+
+
 def test_nothing_is_registered_for_a_store_that_does_not_exist(services: FakeServices, orderbus: Orderbus) -> None:
     services.reply("checkout", "GET /stores/marple", Reply({"title": "There is no such store."}, 404))
 

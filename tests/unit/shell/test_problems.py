@@ -31,7 +31,7 @@ async def title(response: ClientResponse) -> str:
     [
         ("GET", "/nothing", "There is nothing at this path."),
         ("DELETE", "/orders/o-1/ship", "This path does not take this method."),
-        ("POST", "/stores/maple/pools/po%20ol/codes", "The path does not name an id: the key is not an id (1 to 128"),
+        ("POST", "/stores/maple/pools/po%20ol/codes", "The path does not name an id: the key is not an id (letters"),
         ("POST", "/stores/ma%20ple/pools/pool/codes", "The path does not name a store: its id is 1 to 64 letters"),
         ("GET", "/stores/-/pools/pool", "The path does not name a store: its id is 1 to 64 letters"),
     ],
