@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from deploy.simulation.bad_moments import COMMANDS as BAD_MOMENTS
+from deploy.simulation.bad_moments import cannot_be_paid
 from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, OFFERED, PRICES
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.outside import LOW_WATER
@@ -58,8 +59,6 @@ CURRENCIES = ("USD",) * 3 + ("EUR", "JPY", "ISK", "UGX", "KWD")
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
-CANNOT_BE_PAID = b'"unpaid":true'
-"""In the event that says so: staff see to each."""
 OF_ATTEMPT = "What attempt {} paid."
 """The note of a refund for which staff name the attempt."""
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
@@ -77,7 +76,7 @@ class Shop:
         world.readers.append(self.read)
         self.warehouse = Warehouse(world, f"{STORE}/mug", COURSE)
         self._looks = 0
-        self._bank = world.rng_of("bank")
+        self._bank, self._failures = world.rng_of("bank"), world.rng_of("failed payments")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
         self._typed_codes = TypedCodes(world)
         self.requests = RequestStore(world)
@@ -95,7 +94,7 @@ class Shop:
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = unowned(self._fill)
         self._typed_codes.read(record)
-        if record.topic == ORDERS.name and (self._hurry.random() < 0.25 or CANNOT_BE_PAID in (record.value or b"")):
+        if record.topic == ORDERS.name and (self._hurry.random() < 0.25 or cannot_be_paid(record, self._failures)):
             self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
@@ -134,7 +133,7 @@ class Shop:
                 order_url="https://store.example/{order}",
                 currencies=(self._currency,),
                 grace=grace,
-                payment_tries=limits.choice((2, 8)),
+                payment_tries=limits.choice((1, 2, 8, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
             ),
             STORE,
