@@ -29,7 +29,7 @@ class PayableOrders:
         stored = self._world.stores["checkout"].states(ORDERS).get(key)
         order = codec.load(Order, stored.row.data) if stored and stored.row.data else None
         if order and (order.status is OrderStatus.PENDING_PAYMENT or order.payment_failed):
-            return f"the stock of an order was given back that is {order.status}, and can be paid or reopened"
+            return f"the stock of an order was released that is {order.status}, and can be paid or reopened"
         return None
 
     def a_try_is_left(self, key: str, before: Any, after: Any) -> str | None:

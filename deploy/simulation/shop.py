@@ -269,7 +269,7 @@ class Shop:
             self.requests.confirm(key, status, well=rng.random() < 0.7)
         if not at_bank or rng.random() < 0.3:
             card = rng.choice(self._cards)
-            if not self._pages.taken(key, card):
+            if not self._pages.taken(key, card, status):
                 self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=card)), key, rng)
 
     async def _changed(self, key: str) -> dict[str, Any] | None:

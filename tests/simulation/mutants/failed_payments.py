@@ -53,7 +53,7 @@ def deadline_forgotten() -> Iterator[None]:
 
 
 @mutant("a failed payment gives its stock back at once")
-def stock_given_back() -> Iterator[None]:
+def stock_released_at_once() -> Iterator[None]:
     real = payment_failure.fail_payment
 
     def fail_payment(change: OrderChange, why: str = "") -> None:
