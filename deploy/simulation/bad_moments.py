@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 from shared.contracts.checkout import CancelOrder, CompleteOrder
@@ -11,6 +12,7 @@ from shared.contracts.order_work import AnswerOrder, NoteOrder, ReopenOrder
 from shared.contracts.payments import RefundPayment
 from shared.contracts.values import PaidElsewhere
 from shared.core import Command
+from shared.shell.ports.bus import BusRecord
 
 COMMANDS: Mapping[bytes, tuple[tuple[str, Command], ...]] = {
     b"order.placed": (
@@ -41,3 +43,8 @@ COMMANDS: Mapping[bytes, tuple[tuple[str, Command], ...]] = {
     b"order.completed": (("checkout", NoteOrder(text="All went well.")),),
 }
 """By the type of the event, each with its service."""
+
+
+def cannot_be_paid(record: BusRecord, rng: random.Random) -> bool:
+    """Whether an event says so, and staff see to it: they leave some until their time is over."""
+    return b'"unpaid":true' in (record.value or b"") and rng.random() < 0.6

@@ -24,6 +24,7 @@ from deploy.simulation.delivery_checks import (
     given_elsewhere_as_recorded,
 )
 from deploy.simulation.evidence import Broken, findings
+from deploy.simulation.failed_payments import FAILED_PAYMENTS
 from deploy.simulation.file_checks import FILES, FILES_AFTER_A_RESTORE
 from deploy.simulation.message_checks import messages_told
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
@@ -39,7 +40,7 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.owed import obligations
 from services.payments.domain.payment import Payment, RefundStatus
-from shared.contracts.checkout import OrderPaymentDeclined, OrderPaymentReminder, OrderStatusRecord
+from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
 from shared.contracts.values import OrderStatus
 from shared.core import UnresolvedOutcome
@@ -231,25 +232,6 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
                 yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
 
 
-TOLD = (OrderPaymentDeclined.type, OrderPaymentReminder.type)
-
-
-def the_deadline_is_not_renewed(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """Each decline tells the customer the same time at which the order expires, unless staff reopened it."""
-    told: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
-    read = [
-        (it.subject, it.type, orjson.loads(record.value or b"")) for record, it in trial.world.read if it.type in TOLD
-    ]
-    reopened = {(key, said["page"]["attempts"]) for key, _, said in read if said.get("reminder") == 0}
-    for key, type, said in read:
-        if type == OrderPaymentDeclined.type:
-            times = sum(of == key and after < said["attempt"] for of, after in reopened)
-            told[key, times].add(said["until"])
-    for (key, _), ends in told.items():
-        if len(ends) > 1:
-            yield "deadline_renewed", key, f"the customer was told several ends of the time to pay: {sorted(ends)}"
-
-
 def paid_orders_do_not_expire(trial: Trial, found: Findings) -> Iterator[Broken]:
     """An order that was paid, though its time was just ending, is kept: it is not expired and refunded. Only a charge
     that Stripe had called declined may be captured later."""
@@ -343,7 +325,7 @@ def told_once(trial: Trial, found: Findings) -> Iterator[Broken]:
 CHECKS = (
     told_once,
     no_charge_reported_as_declined,
-    the_deadline_is_not_renewed,
+    *FAILED_PAYMENTS,
     paid_orders_do_not_expire,
     real_tries,
     texts_for_operators,

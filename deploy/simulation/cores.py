@@ -43,6 +43,8 @@ class Watch:
         """Records that were refused or parked at some time, by service and position."""
         self.ended: list[tuple[str, Inbound]] = []
         """Every outcome that a service handled."""
+        self.observers: list[Callable[[str, Any, Any], str | None]] = []
+        """Given the key and the states before and after a decision, each says what is wrong."""
 
     def over(self, service: Service) -> Service:
         """The same service, its cores watched."""
@@ -82,6 +84,9 @@ class Watch:
             answer = function(state, message, context)
             if broken and isinstance(answer, Decision) and answer.state is not None and answer.state is not state:
                 self.wrong += [(context.key, f"{service} breaks: {rule}") for rule in broken(answer.state)]
+            if isinstance(answer, Decision) and answer.state is not state:
+                said = (observer(context.key, state, answer.state) for observer in self.observers)
+                self.wrong += [(context.key, wrong) for wrong in said if wrong]
             if isinstance(state, Order) and isinstance(answer, Decision) and is_silent(answer):
                 self.wrong.append((context.key, f"{service} says nothing of {type(message).__name__}"))
             return answer

@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.simulation.abandoned import kept_for, opened
 from deploy.simulation.bad_moments import COMMANDS as BAD_MOMENTS
+from deploy.simulation.bad_moments import cannot_be_paid
 from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, OFFERED, PRICES
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.newcomers import Newcomers
@@ -59,8 +60,6 @@ CURRENCIES = ("USD",) * 3 + ("EUR", "JPY", "ISK", "UGX", "KWD")
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
-CANNOT_BE_PAID = b'"unpaid":true'
-"""In the event that says so: staff see to each."""
 OF_ATTEMPT = "What attempt {} paid."
 """The note of a refund for which staff name the attempt."""
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
@@ -79,6 +78,7 @@ class Shop:
         self.warehouse = Warehouse(world, f"{STORE}/mug", COURSE)
         self._bank, self._generous, self._ranks = map(world.rng_of, ("bank", "generous", "buyers of ranks"))
         self.requests, self.newcomers = RequestStore(world), Newcomers(world, self.warehouse.held)
+        self._failures = world.rng_of("failed payments")
         self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
@@ -93,7 +93,7 @@ class Shop:
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = unowned(self._fill)
         self._typed_codes.read(record)
-        if record.topic == ORDERS.name and (self._hurry.random() < 0.25 or CANNOT_BE_PAID in (record.value or b"")):
+        if record.topic == ORDERS.name and (self._hurry.random() < 0.25 or cannot_be_paid(record, self._failures)):
             self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
@@ -132,7 +132,7 @@ class Shop:
                 order_url="https://store.example/{order}",
                 currencies=(self._currency,),
                 grace=grace,
-                payment_tries=limits.choice((2, 8)),
+                payment_tries=limits.choice((1, 2, 8, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
                 keep_abandoned=kept_for(self.world),
             ),
@@ -270,7 +270,7 @@ class Shop:
             self.requests.confirm(key, status, well=rng.random() < 0.7)
         if not at_bank or rng.random() < 0.3:
             card = rng.choice(self._cards)
-            if not self._pages.taken(key, card):
+            if not self._pages.taken(key, card, status):
                 self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=card)), key, rng)
 
     async def _changed(self, key: str) -> dict[str, Any] | None:

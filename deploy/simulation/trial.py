@@ -11,6 +11,7 @@ from deploy.simulation.late import Late
 from deploy.simulation.nemesis import Nemesis
 from deploy.simulation.newer import Newer
 from deploy.simulation.outages import Outages
+from deploy.simulation.payable_orders import PayableOrders
 from deploy.simulation.poison import Poison
 from deploy.simulation.replay import replay
 from deploy.simulation.rest import at_rest, look
@@ -29,6 +30,7 @@ class Trial:
     def __init__(self, world: World) -> None:
         self.world = world
         self.restore = Restore(world)
+        PayableOrders(world)
         self.poison = Poison(world, may_forge=not self.restore.planned)
         self.staff = Staff(world, self.poison)
         self.newer = Newer(world)

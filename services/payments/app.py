@@ -76,6 +76,7 @@ ORDER_EVENTS: Collection[type[Message]] = (
     checkout.OrderExpired,
     approval.OrderDeclined,
     approval.OrderVerificationRequested,
+    approval.OrderCardNeeded,
 )
 
 

@@ -32,6 +32,7 @@ STATUSES: Mapping[Situation, HTTPStatus] = {
     Situation.EXPIRED: HTTPStatus.GONE,
     Situation.CANCELLED: HTTPStatus.GONE,
     Situation.DECLINED: HTTPStatus.GONE,
+    Situation.CARD_NO_TRY_LEFT: HTTPStatus.GONE,
 }
 """Of the others: OK."""
 LANGUAGES = Header("Accept-Language", "For a page that is about no order; one of an order is in the order's language.")
@@ -60,13 +61,14 @@ SHOW = Declaration(
     refused=(HTTPStatus.CONFLICT,),
 )
 PAY = Declaration(
-    "Pay again, with the card that was chosen on the pay page",
+    "Pay again, or have a card verified: the one that was chosen on the pay page",
     (*_pages(HTTPStatus.UNPROCESSABLE_ENTITY), *OTHER_PAGES),
     headers=(LANGUAGES,),
     refused=(HTTPStatus.CONFLICT,),
     form={
         "key": "Names the submission: the same one twice is one.",
         "attempt": "The latest payment attempt that the page has shown.",
+        "verification": "The latest verification of a card that the page has shown, if a card is to be verified.",
         "payment_method": "The provider's id of a payment method. Never a card number.",
     },
 )
@@ -124,7 +126,7 @@ class PayPages:
             return await self._page(request)
         if self._form is None or not self._form.takes(given["payment_method"]):
             return await self._page(request, wrong=True)
-        if not (given["attempt"].isascii() and given["attempt"].isdigit() and len(given["attempt"]) < 6):
+        if not (_is_number(given["attempt"]) and _is_number(given["verification"] or "0")):
             return await self._page(request)
         if not (given["key"].isascii() and given["key"].isprintable() and 16 <= len(given["key"]) <= 64):
             return await self._page(request)
@@ -133,6 +135,7 @@ class PayPages:
             provider=self._form.provider,
             payment_method=given["payment_method"],
             return_url=self._links.url_of(request.match_info["token"]),
+            verification=int(given["verification"]) if given["verification"] else None,
         )
         try:
             await self._api.submit(
@@ -168,6 +171,10 @@ class PayPages:
         if now is Situation.COOL_DOWN and told.retry_after:
             response.headers["Retry-After"] = str(max(1, int((told.retry_after - at).total_seconds()) + 1))
         return response
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6
 
 
 async def show_asset(request: web.Request) -> web.StreamResponse:

@@ -14,7 +14,9 @@ from jinja2 import FileSystemLoader
 
 from services.payments.domain.pay_page import (
     PAYABLE,
+    TAKES_CARD,
     Situation,
+    awaited_verification,
     bank_page,
     decline_reason,
     latest_attempt,
@@ -68,6 +70,7 @@ class Shown:
 
 def order_page(payment: Payment, page: PayPage, at: datetime, shown: Shown) -> str:
     now, words = situation(payment, at), language(page.locale, page.languages)
+    verification = awaited_verification(payment)
     form = shown.form if shown.form and shown.form.provider in page.providers else None
     return (
         _templates(words.name)
@@ -83,13 +86,17 @@ def order_page(payment: Payment, page: PayPage, at: datetime, shown: Shown) -> s
             by_hand=waits_by_hand(payment),
             attempt=latest_attempt(payment),
             tries_left=tries_left(payment),
-            checking=shown.returned and now is Situation.CONFIRM,
+            verification=verification,
+            step=f"card-{verification.number}" if verification else latest_attempt(payment),
+            authorised=verification.amount if verification else 0,
+            checking=shown.returned and now in (Situation.CONFIRM, Situation.CARD_CONFIRM),
             payable=now in PAYABLE,
+            takes_card=now in TAKES_CARD,
             refunded=payment.refunded,
             owed=payment.owed,
             key=shown.key,
             wrong=shown.wrong,
-            data=form.data_of(page.amount, payment.currency, words.tag) if form else {},
+            data=form.data_of(0 if now in TAKES_CARD else page.amount, payment.currency, words.tag) if form else {},
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime
 
 from shared.contracts.checkout import COMMANDS, ORDERS
+from shared.contracts.pay_page import PayPage
 from shared.contracts.values import (
     Amount,
     Currency,
@@ -84,6 +85,8 @@ class OrderCardNeeded(Event, type="order.card_needed", topic=ORDERS):
     """The bank asks the customer to confirm."""
     text: Text = ""
     """For the customer: why the card was declined."""
+    page: PayPage | None = None
+    """What the pay page shows, where the customer gives another card."""
 
 
 class OrderApprovalRequested(Event, type="order.approval_requested", topic=ORDERS):

@@ -15,6 +15,7 @@ from shared.contracts.values import (
     Short,
     Url,
     Value,
+    Verification,
 )
 from shared.core import Command, Event
 
@@ -31,7 +32,7 @@ class PayLine(Value):
 
 
 class PayPage(Value):
-    """What a page needs that asks the customer to pay an order. It names no customer."""
+    """What a page needs that asks the customer to pay an order, or to give a card for it. It names no customer."""
 
     number: OrderNumber
     store: Short
@@ -51,11 +52,11 @@ class PayPage(Value):
     amount: Amount
     """What is to be paid."""
     until: AwareDatetime
-    """When the time to pay ends."""
+    """When the time to pay, or to give a card, ends."""
     attempts: Count
     """How many payments were requested."""
     tries_left: Count
-    """How often the customer can still try to pay."""
+    """How often the customer can still try to pay, or give a card."""
     providers: tuple[Short, ...]
     """The payment providers that the store offers."""
     prices_include_tax: bool = False
@@ -70,7 +71,7 @@ class PayPage(Value):
 
 
 class RetryPayment(Command, type="payment.retry", topic=COMMANDS):
-    """The customer pays again on the pay page. Refused unless the order can be paid now."""
+    """The customer pays again on the pay page, or gives another card to verify. Refused unless that can be done now."""
 
     attempt: Count
     """The latest payment attempt that the page has shown."""
@@ -79,11 +80,14 @@ class RetryPayment(Command, type="payment.retry", topic=COMMANDS):
     """The provider's id: `pm_…`. Never a card number."""
     return_url: Url
     """Where the customer comes back to from the bank."""
+    verification: Verification | None = None
+    """The latest verification of a card that the page has shown: this card is verified, and nothing is charged.
+    Missing: the order is paid."""
 
 
 class PaymentRetryRequested(Event, type="payment.retry_requested", topic=EVENTS):
-    """The customer pays again on the pay page. Checkout requests the attempt, unless it has requested another one
-    since, or the order cannot be paid any more."""
+    """The customer pays again on the pay page, or gives another card to verify. Checkout requests that, unless it has
+    requested another one since, or the order cannot be paid, or no card be verified, any more."""
 
     attempt: Count
     """The latest payment attempt that there was: a second request after the same one changes nothing."""
@@ -92,3 +96,6 @@ class PaymentRetryRequested(Event, type="payment.retry_requested", topic=EVENTS)
     """The provider's id of the payment method: `pm_…`."""
     return_url: Url
     """Where the customer returns to from the bank."""
+    verification: Verification | None = None
+    """The latest verification that there was, if a card is to be verified before the order is accepted: checkout
+    requests that, and no payment."""

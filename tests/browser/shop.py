@@ -10,6 +10,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from services.checkout.domain.store import Store
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import (
     CancelCharge,
@@ -20,13 +21,21 @@ from services.payments.domain.operations import (
     RefundCharge,
 )
 from services.payments.domain.payment import Payment
+from services.payments.domain.verification import (
+    ForgetCard,
+    ReleaseVerification,
+    VerificationReported,
+    VerificationResult,
+    VerifyCard,
+)
 from services.payments.gateways.pay_form import PayForm
 from services.payments.pay_page import PayPages, add_pay_page
 from shared.contracts.fulfillment import StockReserved
 from shared.contracts.pay_page import RetryPayment
 from shared.contracts.payments import EVENTS
 from shared.contracts.storefront import PaymentChoice
-from shared.core import Command, Refused, Report
+from shared.core import Command, Ref, Refused, Report
+from shared.core.fast_dataclasses import replace
 from shared.core.scenario import START
 from shared.pay_links import PayLinks
 from shared.shell.http.access import add_public
@@ -41,6 +50,7 @@ from tests.unit.payments.examples import PaymentScenario
 NO_FUNDS = "pm_card_visa_chargeDeclinedInsufficientFunds"
 KEYS = ("a-key-of-these-tests-of-32-characters",)
 PAYS = {"pm_card_visa", "pm_card_mastercard", "pm_stubvisa01"}
+REQUESTS: dict[str, Any] = {"approval": "staff", "capture": "approval", "verification": "amount"}
 CONFIRMS = {"pm_card_threeDSecure2Required", "pm_stubbank01"}
 DECLINES = {
     "pm_card_visa_chargeDeclined": "card_declined",
@@ -58,6 +68,7 @@ class PayShop:
         self.payment = PaymentScenario()
         self.order.key = self.payment.key = key
         self.charges: list[ChargeCard] = []
+        self.verifications: list[VerifyCard] = []
         self._told = self._read = 0
 
     @property
@@ -82,6 +93,12 @@ class PayShop:
         command = RetryPayment(attempt=attempt, provider="stripe", payment_method=card, return_url=back)
         assert self.retry(command) is None
 
+    def give(self, card: str = "pm_card_visa") -> None:
+        """The customer gives another card to verify, on the page."""
+        number, back = self.order.state.verifications, "https://pay.example/pay/x"
+        command = RetryPayment(attempt=0, provider="stripe", payment_method=card, return_url=back, verification=number)
+        assert self.retry(command) is None
+
     def pass_time(self, duration: timedelta) -> None:
         self.order.let_time_pass(duration)
         self.payment.let_time_pass(duration)
@@ -104,6 +121,15 @@ class PayShop:
         self.payment.hear(ChargeReported(attempt, result))
         self.pump()
 
+    def confirm_card(self, verification: int, *, passed: bool) -> None:
+        if passed:
+            result = self._verified(verification)
+        else:
+            reason = DeclineReason.NOT_CONFIRMED
+            result = VerificationResult(f"pi_v{verification}", "failed", code="authentication", reason=reason)
+        self.payment.hear(VerificationReported(verification, result))
+        self.pump()
+
     @property
     def captures(self) -> list[int]:
         """The amounts that were taken."""
@@ -123,20 +149,45 @@ class PayShop:
         return bool(told or facts)
 
     def _provider_answers(self) -> bool:
-        if self.holds:
+        """One call."""
+        _, operation = next(iter(self.payment.open), (None, None))
+        if self.holds or operation is None:
             return False
-        for _, operation in self.payment.open:
-            match operation:
-                case ChargeCard():
-                    self._charge(operation)
-                    return True
-                case CancelCharge():
-                    self.payment.cancel_charge()
-                    return True
-                case RefundCharge():
-                    self.payment.make_refund(operation)
-                    return True
-        return False
+        match operation:
+            case ChargeCard():
+                self._charge(operation)
+            case VerifyCard():
+                self._verify(operation)
+            case ReleaseVerification():
+                released = VerificationResult(operation.reference, "cancelled")
+                self.payment.answer(operation, ReleaseVerification.Done(released))
+            case ForgetCard():
+                self.payment.answer(operation, ForgetCard.Done())
+            case CancelCharge():
+                self.payment.cancel_charge()
+            case RefundCharge():
+                self.payment.make_refund(operation)
+            case _:
+                return False
+        return True
+
+    def _verified(self, number: int) -> VerificationResult:
+        made = next(one for one in self.verifications if one.verification == number)
+        return VerificationResult(
+            f"pi_v{number}", "verified", made.amount, customer="cus_1", payment_method=made.payment_method
+        )
+
+    def _verify(self, verify: VerifyCard) -> None:
+        self.verifications.append(verify)
+        if verify.payment_method in CONFIRMS:
+            url = f"{self.bank_url}/{self.order.key}/card-{verify.verification}"
+            result = VerificationResult(f"pi_v{verify.verification}", "requires_action", url=url)
+            self.payment.answer(verify, VerifyCard.Done(result))
+        elif verify.payment_method in PAYS:
+            self.payment.answer(verify, VerifyCard.Done(self._verified(verify.verification)))
+        else:
+            reason = DeclineReason(DECLINES[verify.payment_method])
+            self.payment.answer(verify, VerifyCard.Failed("declined", "The provider's words.", reason=reason))
 
     def _charge(self, charge: ChargeCard) -> None:
         self.charges.append(charge)
@@ -169,13 +220,20 @@ class PayServer:
         key, self.late = f"o-{len(self.orders) + 1}", timedelta(0)
         order = OrderScenario()
         if store:
-            order.hear(configured(**store), "northwind")
+            rules = {name: value for name, value in store.items() if name in REQUESTS}
+            order.hear(configured(**{name: value for name, value in store.items() if name not in rules}), "northwind")
+            shop_row = Ref(Store, "northwind")
+            order.rows[shop_row] = replace(order.rows[shop_row], **rules)
         order.key = key
         fields = {"payment": PaymentChoice(payment_method=card)} | fields
         shop = PayShop(key, order.given(OPENED, submission(*skus, **fields)), f"{self.url}/bank")
         self.orders[key] = shop
         shop.hear(StockReserved())
         return shop
+
+    def request(self, card: str = NO_FUNDS, store: Mapping[str, Any] | None = None, **fields: Any) -> PayShop:
+        """An order that waits for approval, of a store that verifies the card."""
+        return self.open(card, store=REQUESTS | dict(store or {}), **fields)
 
     def link(self, shop: PayShop) -> str:
         return self.links.url(shop.order.key, shop.at + timedelta(days=7))
@@ -207,9 +265,14 @@ class PayServer:
         return web.Response(text=text, content_type="text/html")
 
     async def bank_answers(self, request: web.Request) -> web.StreamResponse:
-        shop, attempt = self.orders[request.match_info["order"]], int(request.match_info["attempt"])
-        shop.confirm(attempt, passed="yes" in (await request.read()).decode())
-        back = next(one for one in shop.charges if one.attempt == attempt).return_url
+        shop, what = self.orders[request.match_info["order"]], request.match_info["attempt"]
+        passed, number = "yes" in (await request.read()).decode(), int(what.removeprefix("card-"))
+        if what.startswith("card-"):
+            shop.confirm_card(number, passed=passed)
+            back = next(one for one in shop.verifications if one.verification == number).return_url
+        else:
+            shop.confirm(number, passed=passed)
+            back = next(one for one in shop.charges if one.attempt == number).return_url
         query = "payment_intent=pi_1&payment_intent_client_secret=pi_1_secret_2&redirect_status=succeeded"
         return web.Response(status=303, headers={"Location": f"{back}?{query}"})
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from services.payments.domain.payment import Payment
+from shared.contracts.approval import DeclineOrder
 from shared.contracts.checkout import CancelOrder
 from shared.contracts.payments import RefundPayment
-from shared.core.fast_dataclasses import replace
 from tests.browser.shop import PayServer, PayShop
 
 BANK = "pm_card_threeDSecure2Required"
@@ -68,10 +67,41 @@ def cancelled(server: PayServer, **fields: Any) -> PayShop:
     return shop
 
 
-def declined_by_the_store(server: PayServer, **fields: Any) -> PayShop:
-    """Checkout declines an order before there is a page: one that had been restored may have one."""
-    shop = server.open(**fields)
-    shop.payment.put(Payment, shop.payment.key, replace(shop.payment.state, closed_as="declined"))
+def card(server: PayServer, **fields: Any) -> PayShop:
+    return server.request(**EVERYTHING, **fields)
+
+
+def card_set_up(server: PayServer, **fields: Any) -> PayShop:
+    """Nothing is authorised."""
+    return server.request(store={"verification": "setup"}, **fields)
+
+
+def card_to_confirm(server: PayServer, **fields: Any) -> PayShop:
+    return server.request(BANK, **fields)
+
+
+def card_under_way(server: PayServer, **fields: Any) -> PayShop:
+    shop = server.request(**fields)
+    shop.holds = True
+    shop.give()
+    return shop
+
+
+def card_no_try_left(server: PayServer, **fields: Any) -> PayShop:
+    shop = server.request(store={"payment_tries": 2}, **fields)
+    shop.give("pm_card_chargeDeclinedExpiredCard")
+    return shop
+
+
+def card_verified(server: PayServer, **fields: Any) -> PayShop:
+    shop = server.request(**fields)
+    shop.give()
+    return shop
+
+
+def request_declined(server: PayServer, **fields: Any) -> PayShop:
+    shop = card_verified(server, **fields)
+    shop.hear(DeclineOrder())
     return shop
 
 
@@ -87,6 +117,12 @@ SITUATIONS: Mapping[str, Made] = {
         refunded,
         expired,
         cancelled,
-        declined_by_the_store,
+        card,
+        card_set_up,
+        card_to_confirm,
+        card_under_way,
+        card_no_try_left,
+        card_verified,
+        request_declined,
     )
 }

@@ -162,6 +162,26 @@ class World:
         """Wait until at least these were posted."""
         await eventually(lambda: self.webhooks(order), lambda seen: set(events) <= set(seen), f"webhooks {events}")
 
+    # The pay page, as a browser without scripts shows it
+
+    async def pay_page(self, link: str, situation: str, *, status: int = 200) -> str:
+        """Wait until it shows this."""
+
+        async def look() -> tuple[int, str]:
+            async with self.browser.get(link) as answer:
+                return answer.status, await answer.text()
+
+        wanted = f'data-situation="{situation}"'
+        _, page = await eventually(look, lambda seen: wanted in seen[1] and seen[0] == status, f"the page {situation}")
+        return page
+
+    async def pays_on_page(self, link: str, card: str, situation: str = "open") -> int:
+        """Send the form with a test card; the status of the page that follows."""
+        page = await self.pay_page(link, situation)
+        form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+        async with self.browser.post(link, data=form | {"payment_method": card}) as answer:
+            return answer.status
+
     async def downloads(self, link: str) -> int:
         """The status with which a link answers."""
         async with self.browser.get(link, allow_redirects=False) as answer:

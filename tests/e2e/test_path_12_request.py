@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest_asyncio
+from playwright.async_api import Page, expect
 
 from deploy.demo.catalogue import offer
-from deploy.demo.shop import Order
+from deploy.demo.shop import GOOD_CARD, Order
+from tests.browser.chromium import browser, page
 from tests.e2e.conversation import (
     DECLINED_CARD,
     SECURE_CARD,
@@ -17,6 +19,9 @@ from tests.e2e.conversation import (
     eventually,
     is_bank_page,
 )
+from tests.e2e.test_pay_page import headed
+
+__all__ = ["browser", "page"]
 
 STORE = "atelier-request"
 RULES = {"approval": "staff", "capture": "approval", "verification": "amount"}
@@ -186,3 +191,43 @@ async def test_a_customer_gives_up_while_an_accepted_request_waits_for_payment(a
     await order.is_given_up()
     await order.becomes("cancelled")
     assert (await atelier.money_taken(order))[:2] == (0, 0)
+
+
+async def test_a_card_that_was_not_verified_is_replaced_on_the_page_of_the_mail(atelier: World) -> None:
+    customer = customer_of(atelier, "Lise Meitner")
+    order = await customer.buys("print", card=DECLINED_CARD)
+    link = await customer.opens_pay_page("Please give another card")
+    page = await atelier.pay_page(link, "card")
+    assert "€1.00 is authorised and released at once." in page
+    assert "Your card has insufficient funds." in page
+
+    assert await atelier.pays_on_page(link, SECURE_CARD, "card") == 200
+    assert "/3d_secure/" in await atelier.pay_page(link, "card_confirm")
+    await order.shows(lambda it: is_bank_page(it.latest.get("pay_url")), "the bank's page")
+    await atelier.bank.authenticate(order.latest["pay_url"], passed=False)
+    assert "The card was not confirmed with your bank." in await atelier.pay_page(link, "card")
+    assert await atelier.pays_on_page(link, GOOD_CARD, "card") == 200
+    await atelier.pay_page(link, "card_verified")
+    await is_received(order)
+    assert (await atelier.money_taken(order))[:2] == (0, 0), "nothing is charged before it is accepted"
+
+    await atelier.command(order, "checkout", "accept")
+    paid = await order.becomes("processing")
+    assert (await atelier.money_taken(order))[:2] == (paid["purchased"], 0)
+    await atelier.pay_page(link, "paid")
+
+
+async def test_the_bank_confirms_a_card_in_a_browser_and_leads_back(atelier: World, page: Page) -> None:
+    customer = customer_of(atelier, "Rosalind Franklin", SET_UP)
+    order = await customer.buys("print", card=DECLINED_CARD)
+    link = await customer.opens_pay_page("Please give another card")
+    await page.goto(link)
+    await expect(page.get_by_text("no amount is authorised")).to_be_visible()
+    await page.get_by_role("radio", name="3-D Secure").check()
+    await page.get_by_role("button", name="Verify card").click()
+    await headed(page, "Your bank asks")
+    await page.get_by_role("button", name="Complete authentication").click()
+    await headed(page, "Your card is verified")
+    assert page.url == link
+    await is_received(order)
+    assert await holds(atelier, order.id) == []

@@ -188,6 +188,10 @@ PAYMENTS = (
     Row("`payment.declined`, of another attempt", lambda life: declined(_attempt(life) + 1)),
     Row("`payment.retry_requested`", lambda life: _retry(_attempt(life))),
     Row("`payment.retry_requested`, after an earlier attempt", lambda life: _retry(_attempt(life) + 7)),
+    Row(
+        "`payment.retry_requested`, with another card to verify",
+        lambda life: _retry(0).model_copy(update={"verification": _verification(life)}),
+    ),
     Row("`payment.cancelled`", lambda life: payments.PaymentCancelled(attempt=_attempt(life))),
     Row(
         "`payment.unresolved`",

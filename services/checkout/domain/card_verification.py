@@ -13,6 +13,7 @@ from services.checkout.domain.cancellation import cancel
 from services.checkout.domain.card_check import NONE, CardCheck
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, orders, required
+from services.checkout.domain.pay_page import page_of
 from services.checkout.domain.timeline import card_name
 from services.checkout.domain.tries import NO_TRY_LEFT
 from shared.contracts.approval import OrderApprovalRequested, OrderCardNeeded, OrderVerificationRequested
@@ -31,8 +32,9 @@ WAITS = "Waits for the store's approval."
 ENDED = "The card was not verified in time."
 
 
-def request_verification(change: OrderChange) -> None:
-    """Of the card that the customer chose. Its token is not kept."""
+def request_verification(change: OrderChange, return_url: str = "") -> None:
+    """Of the card that the customer chose. Its token is not kept. `return_url`: where the customer comes back to from
+    the bank, if that is not the order's page."""
     order, number, choice = change.state, change.state.verifications + 1, change.state.choice or PaymentChoice()
     provider = submission.provider_of(choice, order.payment_providers)
     change.set(
@@ -51,7 +53,7 @@ def request_verification(change: OrderChange) -> None:
             currency=order.currency,
             items=tuple(line.item for line in order.lines),
             customer_email=required(order.customer, "customer").email,
-            return_url=order.page(change.context.key),
+            return_url=return_url or order.page(change.context.key),
             requested_at=change.context.at,
             until=_until(order),
             payment_method=choice.payment_method or None,
@@ -82,14 +84,8 @@ def ask_staff(change: OrderChange) -> None:
 
 def other_card(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
     """The customer gives another card, or pays by hand later."""
-    if order.card_check not in (CardCheck.DECLINED, CardCheck.ACTION_REQUIRED):
-        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
-    if context.at >= _until(order):
-        return Refused("not_payable", "There is nothing to pay: the time to give a card is over.")
-    if not _tries_left(order):
-        return Refused(
-            "too_many_attempts", f"{NO_TRY_LEFT}: {order.verifications} cards were tried. Contact the store."
-        )
+    if refused := takes_no_card(order, context.at):
+        return refused
     problems = list(submission.payment_problems(command.payment, order, required=True))
     if problems:
         return submission.invalid(problems)
@@ -103,6 +99,18 @@ def other_card(order: Order, command: CheckoutPaymentRetried, context: Context) 
         request_verification(change)
         change.note(command.type, f"The customer gave another card (verification {change.state.verifications}).")
     return change.decision()
+
+
+def takes_no_card(order: Order, at: datetime) -> Refused | None:
+    """Why no other card can be given now."""
+    if order.card_check not in (CardCheck.DECLINED, CardCheck.ACTION_REQUIRED):
+        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
+    if at >= _until(order):
+        return Refused("not_payable", "There is nothing to pay: the time to give a card is over.")
+    if not _tries_left(order):
+        text = f"{NO_TRY_LEFT}: {order.verifications} cards were tried. Contact the store."
+        return Refused("too_many_attempts", text)
+    return None
 
 
 def _tries_left(order: Order) -> int:
@@ -128,7 +136,8 @@ def to_be_confirmed(order: Order, fact: PaymentVerificationActionRequired, conte
         return change.without_effect(_why_not(order))
     change.set(card_check=CardCheck.ACTION_REQUIRED, pay_url=fact.url, message=text)
     until = _until(order)
-    change.publish(OrderCardNeeded(verification=fact.verification, url=fact.url, until=until, confirm=True))
+    page = page_of(order, context.key, until, _tries_left(order))
+    change.publish(OrderCardNeeded(verification=fact.verification, url=fact.url, until=until, confirm=True, page=page))
     return change.decision()
 
 
@@ -145,7 +154,9 @@ def not_verified(order: Order, fact: PaymentVerificationDeclined, context: Conte
     url = order.page(context.key)
     change.set(card_check=CardCheck.DECLINED, pay_url=url if left else None, message=message)
     if left:
-        change.publish(OrderCardNeeded(verification=fact.verification, url=url, until=_until(order), text=fact.text))
+        until = _until(order)
+        page = page_of(order, context.key, until, left)
+        change.publish(OrderCardNeeded(verification=fact.verification, url=url, until=until, text=fact.text, page=page))
     return change.decision()
 
 

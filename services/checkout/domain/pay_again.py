@@ -1,10 +1,11 @@
-"""The customer's request to pay again on the pay page, as payments tells it."""
+"""The customer's request to pay again on the pay page, or to have another card verified, as payments tells it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from services.checkout.domain import submission
+from services.checkout.domain.card_verification import RECEIVED, request_verification, takes_no_card
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.payment import not_payable, request_payment
@@ -26,6 +27,8 @@ _REASONS = {
 @orders.on(PaymentRetryRequested)
 def retry_requested(order: Order, retry: PaymentRetryRequested, context: Context) -> Decision[Order]:
     """Two requests after the same attempt are one."""
+    if retry.verification is not None:
+        return _card_given(order, retry, retry.verification, context)
     change = OrderChange(order, context)
     text = f"The customer wants to pay again after attempt {retry.attempt}, on the pay page."
     why = _why_not(order, retry, context.at)
@@ -36,6 +39,34 @@ def retry_requested(order: Order, retry: PaymentRetryRequested, context: Context
     attempt = request_payment(change, retry.return_url)
     change.note(retry.type, f"The customer retried the payment on the pay page (attempt {attempt}).", attempt=attempt)
     return change.decision()
+
+
+def _card_given(order: Order, retry: PaymentRetryRequested, after: int, context: Context) -> Decision[Order]:
+    """Another card is verified; nothing is charged. Two requests after the same verification are one."""
+    change = OrderChange(order, context)
+    why = _why_no_card(order, retry, after, context.at)
+    if why is not None:
+        text = f"The customer gives another card after verification {after}, on the pay page."
+        change.note(retry.type, text, verification=after)
+        return change.without_effect(why)
+    change.set(choice=_choice(retry))
+    request_verification(change, retry.return_url)
+    number = change.state.verifications
+    text = f"The customer gave another card on the pay page (verification {number})."
+    change.note(retry.type, text, verification=number)
+    return change.decision()
+
+
+def _why_no_card(order: Order, retry: PaymentRetryRequested, after: int, at: datetime) -> str | None:
+    """In the middle of a sentence; empty: because of the order's status. None: the card can be verified."""
+    if order.status is not RECEIVED:
+        return ""
+    if after != order.verifications:
+        return "another card was given since"
+    if refused := takes_no_card(order, at):
+        return "no other card is awaited" if refused.code == "not_payable" else _REASONS[refused.code]
+    problems = list(submission.payment_problems(_choice(retry), order, required=True))
+    return "the store does not offer this way of paying" if problems else None
 
 
 def _choice(retry: PaymentRetryRequested) -> PaymentChoice:

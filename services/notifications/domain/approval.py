@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.notifications.domain.change import NotificationChange
-from services.notifications.domain.email_draft import EmailDraft, moment, money, totals
+from services.notifications.domain.email_draft import EmailDraft, moment, money, pay_until, totals
 from services.notifications.domain.notification_log import NotificationLog, notification_logs
 from services.notifications.domain.order_events import endpoints_of, status_title
 from services.notifications.domain.words import for_customer, for_staff
@@ -45,7 +45,7 @@ def card_needed(log: NotificationLog, event: OrderCardNeeded, context: Context) 
             title = words.gettext("Please give another card for your request %(number)s", number=log.number)
         reason = words.known(event.text)
         data = {"url": event.url, "until": until, "confirm": event.confirm, "reason": reason}
-        change.send_emails(EmailDraft("card_needed", title, data=data))
+        change.send_emails(EmailDraft("card_needed", title, data=data, pay_until=pay_until(event)))
         text = words.gettext("Please do so by %(until)s.", until=until)
         change.notify_customer("card_needed", title, f"{reason} {text}".strip(), event.url)
     return change.decision()

@@ -11,6 +11,7 @@ from typing import Any
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import Audience, SendEmail
 from services.notifications.domain.words import for_customer, for_staff, status_word
+from shared.contracts.approval import OrderCardNeeded
 from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
@@ -95,7 +96,7 @@ def payment_failed(log: NotificationLog, declined: OrderPaymentDeclined) -> Emai
         "next_try": next_try(log, declined),
     }
     subject = words.gettext("The payment for order %(number)s did not go through", number=log.number)
-    return EmailDraft("payment_failed", subject, data=data, pay_until=_pay_until(declined))
+    return EmailDraft("payment_failed", subject, data=data, pay_until=pay_until(declined))
 
 
 def next_try(log: NotificationLog, declined: OrderPaymentDeclined) -> str:
@@ -129,17 +130,17 @@ def payment_reminder(log: NotificationLog, event: OrderPaymentReminder) -> Email
         "declined": event.declined,
     }
     subject = for_customer(log).gettext("Your order %(number)s is not paid yet", number=log.number)
-    return EmailDraft("payment_reminder", subject, data=data, pay_until=_pay_until(event))
+    return EmailDraft("payment_reminder", subject, data=data, pay_until=pay_until(event))
 
 
 def confirm_payment(log: NotificationLog, event: OrderPaymentActionRequired) -> EmailDraft:
     data = {"url": event.url, "until": moment(log, event.until), "amount": money(log, log.purchased)}
     subject = for_customer(log).gettext("Please confirm the payment for order %(number)s", number=log.number)
-    return EmailDraft("confirm_payment", subject, data=data, pay_until=_pay_until(event))
+    return EmailDraft("confirm_payment", subject, data=data, pay_until=pay_until(event))
 
 
-def _pay_until(
-    event: OrderPaymentActionRequired | OrderPaymentDeclined | OrderPaymentReminder,
+def pay_until(
+    event: OrderPaymentActionRequired | OrderPaymentDeclined | OrderPaymentReminder | OrderCardNeeded,
 ) -> datetime | None:
     """A checkout of an older build told payments nothing for the pay page: there is none. Nor is there one for who can
     pay by hand only."""

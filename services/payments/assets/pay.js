@@ -85,7 +85,7 @@
       try {
         const response = await fetch(plain(), { cache: "no-store" });
         const page = await response.clone().text();
-        if (wait === 5000 || !page.includes('data-situation="confirm"')) {
+        if (wait === 5000 || !/data-situation="(card_)?confirm"/.test(page)) {
           await show(response);
           break;
         }
@@ -126,7 +126,7 @@
       if (!shown) complain(texts.offline);
       await look();
       const bank = document.getElementById("bank");
-      if (bank && main().dataset.situation === "confirm" && main().dataset.attempt !== form.elements.attempt.value) {
+      if (bank && main().dataset.attempt !== form.dataset.after) {
         location.assign(bank.href);
       }
     } catch {
@@ -145,9 +145,10 @@
     }
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     stripe = stripe || window.Stripe(form.dataset.publishableKey, { locale: form.dataset.locale });
+    const amount = form.dataset.amount ? { amount: Number(form.dataset.amount) } : {};
     elements = stripe.elements({
-      mode: "payment",
-      amount: Number(form.dataset.amount),
+      mode: form.dataset.mode,
+      ...amount,
       currency: form.dataset.currency,
       paymentMethodCreation: "manual",
       paymentMethodTypes: ["card"],
@@ -171,7 +172,7 @@
   if (location.search) history.replaceState(null, "", plain());
   const page = main();
   if (page && "waits" in page.dataset) {
-    if (page.dataset.situation === "confirm") lookAfterReturn();
+    if (page.dataset.situation.endsWith("confirm")) lookAfterReturn();
     else look();
   }
   // What the browser kept from before is looked at anew: the order may be paid meanwhile.

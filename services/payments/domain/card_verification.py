@@ -226,7 +226,7 @@ def _verified(change: PaymentChange, verification: Verification, result: Verific
 
 
 def _action_required(change: PaymentChange, verification: Verification, result: VerificationResult) -> None:
-    verification = _update(change, verification, status=S.ACTION_REQUIRED, reference=result.reference)
+    verification = _update(change, verification, status=S.ACTION_REQUIRED, reference=result.reference, url=result.url)
     if not _is_awaited(change.state, verification):
         cancel_verification(change, verification)
     elif _URL.fullmatch(result.url):
@@ -253,6 +253,8 @@ def _declined(change: PaymentChange, verification: Verification, result: Verific
 
 
 def _tell_declined(change: PaymentChange, verification: Verification, reason: DeclineReason, detail: str) -> None:
+    if now := change.state.verification(verification.number):
+        _update(change, now, reason=reason.value)
     change.publish(
         PaymentVerificationDeclined(
             verification=verification.number,

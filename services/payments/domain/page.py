@@ -23,3 +23,7 @@ class Page:
     asked: int = 0
     """The customer wants to pay again after this attempt, since `asked_at`."""
     asked_at: datetime | None = None
+    verification: int = 0
+    """The latest verification for which checkout asked the customer to confirm the card, or to give another."""
+    card_asked: int = 0
+    """The customer gave another card after this verification, since `asked_at`."""

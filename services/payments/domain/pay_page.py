@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from services.payments.domain.page import Page
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
+from services.payments.domain.verification import Verification, VerificationStatus
+from shared.contracts.approval import OrderCardNeeded
 from shared.contracts.checkout import OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentReminder
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from shared.core import Context, Decision, Refused
@@ -37,15 +39,26 @@ class Situation(StrEnum):
     CANCELLED = "cancelled"
     DECLINED = "declined"
     """By the store, which approves orders."""
+    CARD = "card"
+    """No card is verified yet: another one can be given. Nothing is charged before the store has accepted the order."""
+    CARD_CONFIRM = "card_confirm"
+    """The bank asks the customer to confirm the card; another one can be given instead."""
+    CARD_UNDER_WAY = "card_under_way"
+    CARD_NO_TRY_LEFT = "card_no_try_left"
+    CARD_VERIFIED = "card_verified"
+    """The store decides whether it accepts the order."""
 
 
 ENDED = {"expired": Situation.EXPIRED, "declined": Situation.DECLINED, "given": Situation.PAID}
 """By how the order was closed; otherwise it was cancelled."""
 PAYABLE = (Situation.OPEN, Situation.CONFIRM)
+TAKES_CARD = (Situation.CARD, Situation.CARD_CONFIRM)
 _REFUSALS = {
     Situation.UNDER_WAY: Refused("payment_under_way", "A payment is in progress. Wait for its result."),
     Situation.COOL_DOWN: Refused("too_many_attempts", "Too many payments were declined. Try again later."),
     Situation.NO_TRY_LEFT: Refused("too_many_attempts", "No further try is left. Contact the store."),
+    Situation.CARD_UNDER_WAY: Refused("payment_under_way", "A card is being verified. Wait for its result."),
+    Situation.CARD_NO_TRY_LEFT: Refused("too_many_attempts", "No further try is left. Contact the store."),
 }
 
 
@@ -62,14 +75,25 @@ def told(payment: Payment, fact: Told, context: Context) -> Decision[Payment]:
     return Decision(replace(payment, page=page))
 
 
+@payments.on(OrderCardNeeded)
+def told_of_card(payment: Payment, fact: OrderCardNeeded, context: Context) -> Decision[Payment]:
+    """How the verification stands payments knows itself."""
+    if fact.page is None:
+        return Decision(payment)
+    page = replace(payment.page or Page(fact.page), told=fact.page, verification=fact.verification)
+    return Decision(replace(payment, page=page))
+
+
 @payments.on(RetryPayment)
 def retried(payment: Payment, command: RetryPayment, context: Context) -> Decision[Payment] | Refused:
     """Two requests after the same attempt are one: the second is refused, and checkout would not hear it either."""
-    now = situation(payment, context.at)
-    if payment.page is None or now not in PAYABLE:
+    now, gives_card = situation(payment, context.at), command.verification is not None
+    if payment.page is None or now not in (TAKES_CARD if gives_card else PAYABLE):
         return _REFUSALS.get(now, Refused("not_payable", "There is nothing to pay."))
     if command.provider not in payment.page.told.providers:
         return Refused("provider_not_offered", "The store does not offer this way of paying.")
+    if gives_card:
+        return _card_given(payment, payment.page, command, context)
     latest = _latest(payment)
     if latest is None or command.attempt != latest.number:
         return Refused("payment_under_way", "Another payment was made meanwhile.")
@@ -83,6 +107,22 @@ def retried(payment: Payment, command: RetryPayment, context: Context) -> Decisi
     return Decision(replace(payment, page=page), events=[retry])
 
 
+def _card_given(payment: Payment, page: Page, command: RetryPayment, context: Context) -> Decision[Payment] | Refused:
+    """Two requests after the same verification are one."""
+    latest = payment.verifications[-1]
+    if command.verification != latest.number:
+        return Refused("payment_under_way", "Another card was given meanwhile.")
+    asked = replace(page, card_asked=latest.number, asked_at=context.at)
+    retry = PaymentRetryRequested(
+        attempt=command.attempt,
+        provider=command.provider,
+        payment_method=command.payment_method,
+        return_url=command.return_url,
+        verification=latest.number,
+    )
+    return Decision(replace(payment, page=asked), events=[retry])
+
+
 def situation(payment: Payment, at: datetime) -> Situation:
     if payment.closed_as:
         return ENDED.get(payment.closed_as, Situation.CANCELLED)
@@ -90,12 +130,38 @@ def situation(payment: Payment, at: datetime) -> Situation:
         if payment.order_is_refunded:
             return Situation.REFUNDED
         return Situation.PAID if paid.captured == paid.amount else Situation.OTHER_AMOUNT
-    latest = _latest(payment)
+    latest, verification = _latest(payment), awaited_verification(payment)
     if latest and _may_be_charged(latest):
         return Situation.UNDER_WAY
-    if payment.closing or payment.page is None or payment.page.told.until <= at:
+    if payment.closing or payment.page is None or (payment.page.told.until <= at and not verification):
         return Situation.EXPIRED
-    return _unpaid(payment, payment.page, at)
+    return _unverified(payment.page, verification, at) if verification else _unpaid(payment, payment.page, at)
+
+
+def awaited_verification(payment: Payment) -> Verification | None:
+    """The latest, of an order that is not charged yet, and of which checkout told that its card is to be verified."""
+    told = payment.page is not None and payment.page.verification
+    charged = payment.requested_attempts or payment.waiting
+    return payment.verifications[-1] if told and payment.verifications and not charged else None
+
+
+def _unverified(page: Page, latest: Verification, at: datetime) -> Situation:
+    """Once it is verified, there is no time to give a card."""
+    if latest.status is VerificationStatus.VERIFIED:
+        return Situation.CARD_VERIFIED
+    if latest.status is VerificationStatus.VERIFYING:
+        return Situation.CARD_UNDER_WAY
+    if page.told.until <= at:  # checkout cancels the order at that time
+        return Situation.CANCELLED
+    if page.card_asked >= latest.number and page.asked_at and at < page.asked_at + ANSWERED_WITHIN:
+        return Situation.CARD_UNDER_WAY
+    if latest.status is VerificationStatus.ACTION_REQUIRED and latest.url:
+        return Situation.CARD_CONFIRM
+    return Situation.CARD if _cards_left(page, latest) else Situation.CARD_NO_TRY_LEFT
+
+
+def _cards_left(page: Page, latest: Verification) -> int:
+    return max(page.told.tries_left - (latest.number - page.verification), 0)
 
 
 def _may_be_charged(attempt: ChargeAttempt) -> bool:
@@ -116,8 +182,10 @@ def _unpaid(payment: Payment, page: Page, at: datetime) -> Situation:
 
 
 def tries_left(payment: Payment) -> int:
-    """How often the customer can still pay: what checkout told, without the attempts since."""
+    """How often the customer can still pay, or give a card: what checkout told, without the attempts since."""
     page, latest = payment.page, _latest(payment)
+    if page and (verification := awaited_verification(payment)):
+        return _cards_left(page, verification)
     if page is None or (page.told.retry_after and page.told.retry_after >= page.told.until):
         return 0
     since = latest.number - page.told.attempts if latest else 0
@@ -125,7 +193,9 @@ def tries_left(payment: Payment) -> int:
 
 
 def bank_page(payment: Payment) -> str:
-    """Where the customer confirms the attempt that waits for it; empty: nowhere."""
+    """Where the customer confirms the attempt, or the card, that waits for it; empty: nowhere."""
+    if verification := awaited_verification(payment):
+        return verification.url if verification.status is VerificationStatus.ACTION_REQUIRED else ""
     page, latest = payment.page, _latest(payment)
     if page is None or latest is None or latest.status is not AttemptStatus.ACTION_REQUIRED:
         return ""
@@ -140,7 +210,9 @@ def waits_by_hand(payment: Payment) -> bool:
 
 
 def decline_reason(payment: Payment) -> str:
-    """Why the latest attempt was declined (`DeclineReason`); empty where it was not."""
+    """Why the latest attempt, or card, was declined (`DeclineReason`); empty where it was not."""
+    if verification := awaited_verification(payment):
+        return verification.reason
     page, latest = payment.page, _latest(payment)
     if page is None or latest is None or latest.status is not AttemptStatus.DECLINED:
         return ""

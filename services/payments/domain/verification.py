@@ -60,6 +60,10 @@ class Verification:
     forgotten: bool = False
     forget_tries: int = 0
     """How often that was refused."""
+    reason: str = ""
+    """Why it was declined, one of `DeclineReason`: for the customer."""
+    url: str = ""
+    """Where the customer confirms the card with the bank."""
 
     @property
     def is_open(self) -> bool:

@@ -29,5 +29,6 @@ class PayForm:
         return bool(re.fullmatch(self.shape, payment_method))
 
     def data_of(self, amount: int, currency: str, locale: str) -> dict[str, str]:
-        """For our own script, of one order. `amount` in minor units."""
-        return {**self.data, "amount": str(amount), "currency": currency.lower(), "locale": locale}
+        """For our own script, of one order. `amount` in minor units; 0: nothing is charged, the card is verified."""
+        mode = {"mode": "payment", "amount": str(amount)} if amount else {"mode": "setup"}
+        return {**self.data, **mode, "currency": currency.lower(), "locale": locale}

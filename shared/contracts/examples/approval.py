@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from shared.contracts import approval, card_verification
-from shared.contracts.examples.order import BANK_URL, CARD, GRACE_ENDS, ITEMS, NUMBER, PAY_URL, PLACED, STORE
+from shared.contracts.examples.order import (
+    BANK_URL,
+    CARD,
+    GRACE_ENDS,
+    ITEMS,
+    NUMBER,
+    PAY_PAGE,
+    PAY_URL,
+    PLACED,
+    STORE,
+)
 from shared.core import Message
 
 EXAMPLES: tuple[Message, ...] = (
@@ -29,6 +39,7 @@ EXAMPLES: tuple[Message, ...] = (
         url=PAY_URL,
         until=GRACE_ENDS,
         text="Your card was declined. Use another card, or ask your bank.",
+        page=PAY_PAGE.model_copy(update={"attempts": 0, "retry_after": None}),
     ),
     approval.OrderApprovalRequested(amount=5380, currency="GBP"),
     approval.OrderAccepted(amount=5380, currency="GBP"),

@@ -319,7 +319,7 @@ def stock_twice() -> Iterator[None]:
         yield
 
 
-@mutant("the deadline is renewed at each decline")
+@mutant("the deadline is renewed at each decline", seeds=range(15, 10_000))
 def deadline_renewed() -> Iterator[None]:
     def wrap(function: Any) -> Any:
         def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:

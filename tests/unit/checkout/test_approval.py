@@ -115,7 +115,13 @@ def test_a_declined_card_leaves_the_request_and_another_can_be_given() -> None:
     order = request(StockReserved()).hear(NOT_VERIFIED)
     url = "https://northwind.example/orders/" + order.key
     until = _until(order)
-    assert order.facts == [OrderCardNeeded(verification=1, url=url, until=until, text="Your card was declined.")]
+    (needed,) = order.facts
+    assert isinstance(needed, OrderCardNeeded)
+    assert needed.model_copy(update={"page": None}) == OrderCardNeeded(
+        verification=1, url=url, until=until, text="Your card was declined."
+    )
+    assert needed.page
+    assert (needed.page.amount, needed.page.until, needed.page.tries_left) == (1000, until, 7)
     assert order.refuses(AcceptOrder()).code == "not_verified"
     (asked,) = order.hear(AGAIN).facts
     assert isinstance(asked, OrderVerificationRequested)
@@ -127,7 +133,10 @@ def test_a_declined_card_leaves_the_request_and_another_can_be_given() -> None:
 def test_a_card_to_be_confirmed_with_the_bank_sends_the_customer_there() -> None:
     order = request(StockReserved()).hear(CONFIRM)
     until = _until(order)
-    assert order.facts == [OrderCardNeeded(verification=1, url=CONFIRM.url, until=until, confirm=True)]
+    (needed,) = order.facts
+    assert isinstance(needed, OrderCardNeeded)
+    assert (needed.url, needed.until, needed.confirm) == (CONFIRM.url, until, True)
+    assert needed.page
     assert order.record().pay_url == CONFIRM.url
     assert order.hear(PaymentVerified(verification=1)).record().pay_url is None
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from services.checkout.domain.order import ChargeState
+from shared.contracts.approval import OrderVerificationRequested
+from shared.contracts.card_verification import PaymentVerified
 from shared.contracts.checkout import (
     CancelOrder,
     OrderPaymentActionRequired,
@@ -17,6 +21,7 @@ from shared.contracts.pay_page import PaymentRetryRequested, PayPage
 from shared.contracts.payments import PaymentActionRequired, PaymentDeclined
 from shared.contracts.values import OrderStatus
 from tests.unit.checkout.examples import OrderScenario, captured, reserved_order, submission
+from tests.unit.checkout.test_approval import CONFIRM, NOT_VERIFIED, request
 from tests.unit.checkout.test_store_rules import order as shop_order
 from tests.unit.checkout.test_tries import decline, order_of
 
@@ -123,3 +128,48 @@ def test_the_reason_of_a_decline_is_one_of_the_closed_list() -> None:
 
     (event,) = order.all.of(OrderPaymentDeclined)
     assert event.code == "card_declined"
+
+
+# Another card of a request
+
+
+def other_card(verification: int = 1, **changes: str) -> PaymentRetryRequested:
+    return again(0, **changes).model_copy(update={"verification": verification})
+
+
+def test_another_card_is_verified_and_the_customer_comes_back_to_the_page() -> None:
+    order = request(StockReserved(), NOT_VERIFIED).hear(other_card())
+
+    (asked,) = order.facts
+    assert isinstance(asked, OrderVerificationRequested)
+    assert (asked.verification, asked.payment_method, asked.return_url) == (2, "pm_card_mastercard", LINK)
+    assert order.timeline[-1].text == "The customer gave another card on the pay page (verification 2)."
+    assert order.hear(other_card()).facts == [], "the same request again"
+
+
+def test_a_card_is_given_instead_of_confirming_the_first() -> None:
+    (asked,) = request(StockReserved(), CONFIRM).hear(other_card()).facts
+    assert isinstance(asked, OrderVerificationRequested)
+
+
+@pytest.mark.parametrize(
+    ("order", "retry", "why"),
+    [
+        (request(StockReserved(), NOT_VERIFIED), other_card(7), "another card was given since"),
+        (request(StockReserved()), other_card(), "no other card is awaited"),
+        (request(StockReserved(), PaymentVerified(verification=1)), other_card(), "no other card is awaited"),
+        (request(StockReserved(), NOT_VERIFIED, rules={"payment_tries": 1}), other_card(), "there were too many"),
+        (request(StockReserved(), NOT_VERIFIED), other_card(provider="paypal"), "does not offer this way"),
+        (request(StockReserved(), NOT_VERIFIED, CancelOrder()), other_card(), "the order is cancelled"),
+        (declined_order(), other_card(), "the order is pending payment"),
+    ],
+)
+def test_a_card_that_is_given_too_late_changes_nothing(
+    order: OrderScenario, retry: PaymentRetryRequested, why: str
+) -> None:
+    assert order.hear(retry).facts == []
+    assert why in order.timeline[-1].text
+
+
+def test_a_request_is_not_paid_on_the_page() -> None:
+    assert request(StockReserved(), NOT_VERIFIED).hear(again(0)).facts == []

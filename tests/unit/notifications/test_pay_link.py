@@ -9,6 +9,7 @@ import pytest
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.pay_link import with_pay_link
 from services.notifications.gateways.templates import EmailTemplates
+from shared.contracts.approval import OrderCardNeeded
 from shared.contracts.checkout import OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentReminder
 from shared.contracts.examples.order import PAY_PAGE
 from shared.pay_links import PayLinks
@@ -19,8 +20,10 @@ SHOP, BANK = "https://shop.example/orders/o-1", "https://bank.example/1"
 LINKS = PayLinks("https://pay.example", ("a-key-of-these-tests-of-32-characters",))
 DECLINED = OrderPaymentDeclined(attempt=1, code="card_declined", text="No.", url=SHOP, until=UNTIL, page=PAY_PAGE)
 CONFIRM = OrderPaymentActionRequired(url=BANK, until=UNTIL, page=PAY_PAGE)
+CARD = OrderCardNeeded(verification=1, url=SHOP, until=UNTIL, text="No.", page=PAY_PAGE)
+CONFIRM_CARD = OrderCardNeeded(verification=1, url=BANK, until=UNTIL, confirm=True, page=PAY_PAGE)
 REMINDER = OrderPaymentReminder(reminder=1, amount=5380, currency="GBP", url=SHOP, until=UNTIL, page=PAY_PAGE)
-ASKING = (DECLINED, CONFIRM, REMINDER)
+ASKING = (DECLINED, CONFIRM, REMINDER, CARD, CONFIRM_CARD)
 
 
 def email_of(event: object) -> SendEmail:
