@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import aiohttp
 import typer
 from prometheus_client.parser import text_string_to_metric_families
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +30,7 @@ from deploy.client.http import api_url, no_address, wrong_service
 from deploy.client.local_stack import WORKERS
 from services.registry import PROCESSES, SERVICES
 
+UNLIMITED = 10_000
 TIMEOUT = aiohttp.ClientTimeout(2)
 Url = Annotated[
     list[str] | None,
@@ -113,7 +115,10 @@ async def _once(workers: Mapping[str, str], every: float, as_json: bool) -> None
         if as_json:
             console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
         else:
-            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table(rows))
+            shown, left_out = table(rows, console.terminal_width())
+            Console(highlight=False, width=console.terminal_width() or UNLIMITED).print(shown)
+            if left_out:
+                console.say(_too_narrow(left_out))
         if not any(row.handled is not None for row in rows):
             raise Failure("No worker answers. Are they running? `orderbus doctor` checks.")
         return
@@ -122,7 +127,8 @@ async def _once(workers: Mapping[str, str], every: float, as_json: bool) -> None
 async def _live(workers: Mapping[str, str], every: float) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         async for rows in watched(workers, every):
-            live.update(table(rows), refresh=True)
+            shown, left_out = table(rows, live.console.width)
+            live.update(Group(shown, _too_narrow(left_out)) if left_out else shown, refresh=True)
 
 
 async def watched(workers: Mapping[str, str], every: float) -> AsyncIterator[list[Row]]:
@@ -268,18 +274,44 @@ ALARMING = {
 """Red above these values."""
 
 
-def table(rows: Sequence[Row]) -> Table:
+LEAST_IMPORTANT = ("batch", "dup/s", "tx ms", "MB", "age s", "sent/s", "open", "lag s", "outbox", "msg/s")
+"""What a narrow terminal leaves out, the first ones first; before them, what is empty or 0 everywhere and alarming
+otherwise."""
+
+
+def table(rows: Sequence[Row], width: int | None) -> tuple[Table, list[str]]:
+    """For a terminal of this width, or a file; and what it leaves out."""
+    lines = [_line(row) for row in rows]
+    titles = list(lines[0]) if lines else []
+    widths = [max(map(cell_len, (title, *(line[title][0] for line in lines)))) for title in titles]
+    least = [min(wide, NARROWEST.get(title, wide)) for title, wide in zip(titles, widths, strict=True)]
+    empty = [title for title, name, _ in COLUMNS if name in ALARMING and not any(getattr(row, name) for row in rows)]
+    kept = console.fitting(titles, least, width, (*empty, *LEAST_IMPORTANT)) if width else [*range(len(titles))]
+    room = [widths[index] for index in kept]
+    if width:
+        room = console.shared_out([least[index] for index in kept], room, width)
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("worker", min_width=15, no_wrap=True)
-    shown.add_column("state", no_wrap=True)
-    for title, *_ in (*COLUMNS, ("MB",)):
-        shown.add_column(title, justify="right", min_width=4)
-    for row in rows:
-        cells = [_cell(row, name, form) for _, name, form in COLUMNS]
-        memory = "" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}"
-        state = Text(row.state, "green" if row.state == "ready" else "red bold")
-        shown.add_row(row.worker, state, *(Text(text, style) for text, style in cells), memory)
-    return shown
+    for index, wide in zip(kept, room, strict=True):
+        shown.add_column(titles[index], justify="left" if index < 2 else "right", width=wide, overflow="fold")
+    for line in lines:
+        shown.add_row(*(Text(*line[titles[index]]) for index in kept))
+    return shown, [title for index, title in enumerate(titles) if index not in kept]
+
+
+NARROWEST = {"worker": 16, "state": 12, "sent/s": 5, "in doubt": 5, "age s": 4, "lag s": 4, "tx ms": 4}
+"""To so many characters a name or heading may be wrapped."""
+
+
+def _too_narrow(left_out: Sequence[str]) -> str:
+    return f"This terminal is too narrow for {', '.join(left_out)}: --json has everything."
+
+
+def _line(row: Row) -> dict[str, tuple[str, str]]:
+    """By column: text and style."""
+    cells = {title: _cell(row, name, form) for title, name, form in COLUMNS}
+    memory = "" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}"
+    state = (row.state, "green" if row.state == "ready" else "red bold")
+    return {"worker": (row.worker, ""), "state": state, **cells, "MB": (memory, "")}
 
 
 def _cell(row: Row, name: str, form: str) -> tuple[str, str]:
