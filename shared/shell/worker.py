@@ -97,6 +97,8 @@ async def run_worker(
     shell.metrics.serve_ready(("database", "clock", "kafka", *PARTS), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
+    if isinstance(shell.source, KafkaSource):
+        shell.source.place = own.http_host, server.addresses[0][1]
     try:
         await _prepared(shell, engine, clock, settings, name, stopping, catching_up=catch_up is not None)
         if not stopping.is_set():
