@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
+from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.plurals import counted
-from shared.settings import Settings
+from shared.settings import ServiceSettings, Settings
 from shared.shell.batch.own_log import OwnLog
 from shared.shell.database_clock import DatabaseClock
 from shared.shell.event_loop import until
@@ -96,9 +97,7 @@ async def run_worker(
     ready = _readiness(shell, database, stopping)
     shell.metrics.serve_ready(("database", "clock", "kafka", *PARTS), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
-    server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
-    if isinstance(shell.source, KafkaSource):
-        shell.source.place = own.http_host, server.addresses[0][1]
+    server = await _listening(shell, app, own, port, limits)
     try:
         await _prepared(shell, engine, clock, settings, name, stopping, catching_up=catch_up is not None)
         if not stopping.is_set():
@@ -125,6 +124,16 @@ async def run_worker(
             await tracer.close()
         log.info("stopped", worker=worker)
     return unfinished
+
+
+async def _listening(
+    shell: Shell, app: web.Application, own: ServiceSettings, port: int | None, limits: Limits
+) -> web.AppRunner:
+    """The group is told where."""
+    server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
+    if isinstance(shell.source, KafkaSource):
+        shell.source.place = own.http_host, server.addresses[0][1]
+    return server
 
 
 def _told_to_stop() -> asyncio.Event:
