@@ -180,7 +180,8 @@ GAP = 2
 SHORTEST = 16
 """How narrow a column that is wrapped may become."""
 WRAPPED = frozenset(
-    {"command", "subject", "events", "name", "product", "customer", "setting", "before", "after", "destination", "page"}
+    {"command", "subject", "events", "name", "product", "customer", "setting", "before", "after", "destination"}
+    | {"page", "file"}
 )
 """Columns that are wrapped, as the last one of each table is."""
 LEAST_IMPORTANT = (

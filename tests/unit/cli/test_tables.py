@@ -42,10 +42,12 @@ CELLS = {
     **{"page": "https://www.dhl.de/en/privatkunden/pakete-empfangen/verfolgen.html?piececode={tracking}"},
     **{"endpoint": "we_f1ab241b581edc6d6d3f", "events": "order.created, order.updated, order.refunded"},
     **{"url": "https://hooks.lighthouse.example/orderbus/events", "bytes": "1048576", "role": "1187654321098765432"},
-    **{"the bot can give it": "yes", "game": "minecraft", "address": "play.lighthouse.example:25575"},
+    **{"the bot can give it": "yes", "game": "minecraft"},
     **{"to": "karen.jones@customers.example", "key": "01a22040-dc40-7fc6-8207-23dc63ecf346", "kind": "SendWebhook"},
     **{"destination": "hooks.lighthouse.example", "id": "123456", "type": "checkout.payment_retried", "waiting": "12"},
     **{"topic": "storefront.checkouts.v1", "offset": "123456", "sku": "navigation", "story": "refunded_in_part"},
+    **{"item": "12/2", "file": "atlas-second-edition.pdf", "address": "2001:db8:85a3:8d3:1319:8a2e:370:7348"},
+    **{"with": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
     **{"prices": "19.00 EUR, 21.00 USD, 3000 JPY", "currencies": "EUR,USD,JPY"},
 }
 """Of each column something as long as it gets."""
