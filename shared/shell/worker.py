@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
-from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.plurals import counted
-from shared.settings import ServiceSettings, Settings
+from shared.settings import Settings
 from shared.shell.batch.own_log import OwnLog
 from shared.shell.database_clock import DatabaseClock
 from shared.shell.event_loop import until
@@ -87,9 +86,8 @@ async def run_worker(
     store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
     clock = DatabaseClock(store.now)
     shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
-    unfinished = ""
+    unfinished, stopping = "", _told_to_stop()
     shell.metrics.watch_process()
-    stopping = _told_to_stop()
     database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
@@ -97,7 +95,8 @@ async def run_worker(
     ready = _readiness(shell, database, stopping)
     shell.metrics.serve_ready(("database", "clock", "kafka", *PARTS), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
-    server = await _listening(shell, app, own, port, limits)
+    server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
+    _tell_place(shell, own.http_host, server.addresses[0][1])
     try:
         await _prepared(shell, engine, clock, settings, name, stopping, catching_up=catch_up is not None)
         if not stopping.is_set():
@@ -126,14 +125,10 @@ async def run_worker(
     return unfinished
 
 
-async def _listening(
-    shell: Shell, app: web.Application, own: ServiceSettings, port: int | None, limits: Limits
-) -> web.AppRunner:
-    """The group is told where."""
-    server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
+def _tell_place(shell: Shell, host: str, port: int) -> None:
+    """To the group, when the worker joins."""
     if isinstance(shell.source, KafkaSource):
-        shell.source.place = own.http_host, server.addresses[0][1]
-    return server
+        shell.source.place = host, port
 
 
 def _told_to_stop() -> asyncio.Event:
