@@ -6,8 +6,14 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
-from shared.contracts.fulfillment import Action
 from shared.shell.http.listed import WaitingCall
+
+
+class ActionAnswer(TypedDict, total=False):
+    """What delivers something, with the fields that its kind has in `product.configure`."""
+
+    kind: str
+    """`download`, `code`, `course`, `shipment`, `manual`, `http`, `discord_role` or `rcon`."""
 
 
 class ParcelAnswer(TypedDict, total=False):
@@ -44,7 +50,7 @@ class DeliveryItem(TypedDict, total=False):
     """How many units."""
     shippable: bool
     """It is sent in a parcel."""
-    action: Action
+    action: ActionAnswer
     """How it is delivered; missing: nothing was configured."""
     version: int
     """The version of its product's configuration."""
@@ -82,9 +88,9 @@ class DeliveriesAnswer(TypedDict):
 class ConfiguredProduct(TypedDict, total=False):
     """How a SKU, what comes with an offer, or what comes with every order is delivered."""
 
-    action: Action
+    action: ActionAnswer
     """The first action; missing: nothing is delivered."""
-    further: list[Action]
+    further: list[ActionAnswer]
     """The others."""
     track_stock: bool
     """Its units are counted."""
@@ -103,9 +109,9 @@ class ConfigurationAnswer(TypedDict, total=False):
     """When it was made."""
     actor: str
     """By whom."""
-    action: Action
+    action: ActionAnswer
     """The first action."""
-    further: list[Action]
+    further: list[ActionAnswer]
     """The others."""
 
 

@@ -73,7 +73,7 @@ class EmailAnswer(TypedDict):
     """How many tries there were."""
     at: datetime
     """When its state was reached."""
-    text: str
+    text: str | None
     """Why it has this state, for staff."""
     waiting: MessageWaits | None
     """Null unless it is to be tried again."""
@@ -83,7 +83,7 @@ class EmailAnswer(TypedDict):
     """Which email: `order_confirmation`."""
     audience: str
     """`customer` or `staff`."""
-    code: str
+    code: str | None
     """The mail server's, where it refused it."""
 
 
@@ -100,7 +100,7 @@ class DeliveryAnswer(TypedDict):
     """How many tries there were."""
     at: datetime
     """When its state was reached."""
-    text: str
+    text: str | None
     """Why it has this state, for staff."""
     waiting: MessageWaits | None
     """Null unless it is to be tried again."""
@@ -166,7 +166,7 @@ class LostMessage(TypedDict, total=False):
     """Of an email: which one."""
     audience: str
     """Of an email: `customer` or `staff`."""
-    code: str
+    code: str | None
     """Of an email: the mail server's, where it refused it."""
     event: str
     """Of a webhook delivery: which event."""
@@ -178,7 +178,7 @@ class LostMessage(TypedDict, total=False):
     """How many tries there were."""
     at: datetime
     """When it was lost."""
-    text: str
+    text: str | None
     """Why, for staff."""
     waiting: MessageWaits | None
     """Null unless it is to be tried again."""
