@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.outside import Outside, Reply
+from deploy.simulation.outside import TOO_EARLY, Outside, Reply
 from deploy.simulation.stripe import Deliver
 from deploy.simulation.tasks import unowned
 from services.payments.domain.verification import (
@@ -85,7 +85,7 @@ class CardVerifications(Outside):
                 return self._release(operation)
         made = self.made.get(operation.key)
         if made is None and self.on_its_way(operation.key):
-            return Unknown("too early to say")
+            return Unknown(TOO_EARLY)
         return FindVerification.Done(made.result if made else VerificationResult("", "failed", code="not_verified"))
 
     def _once(self, verify: VerifyCard) -> Authorisation:
@@ -120,10 +120,11 @@ class CardVerifications(Outside):
         return ForgetCard.Done()
 
     async def find(self, operation: VerifyCard, key: str) -> Outcome | NotDone | NoOutcome:
+        return await self.look_up(key, lambda: self._on_record(operation))
+
+    def _on_record(self, operation: VerifyCard) -> Outcome | None:
         made = self.made.get(operation.key)
-        if made is None and self.on_its_way(key):
-            return Unknown("too early to say")
-        return self._answer(made) if made else NotDone()
+        return self._answer(made) if made else None
 
     def confirm(self, order: str, *, well: bool) -> bool:
         """The customer confirms the card, or fails to. False when there is nothing to confirm any more."""

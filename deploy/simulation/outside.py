@@ -36,6 +36,7 @@ LATEST = 40.0
 """Seconds after which a request that was given up may still be carried out."""
 STILL_ARRIVES = LATEST + 60.0
 """Seconds: a call may take its whole timeout before it is given up."""
+TOO_EARLY = "too early to say: the request may still be on its way"
 
 
 class Outside:
@@ -163,6 +164,27 @@ class Outside:
     async def find(self, operation: Any, key: str) -> Outcome | NotDone | NoOutcome:
         """As for a system that is safe to ask again: the gateway knows that without a call."""
         return NotDone()
+
+    async def look_up(self, key: str, on_record: Callable[[], Outcome | None]) -> Outcome | NotDone | NoOutcome:
+        """A call that asks its books, for a gateway that can; it can be lost as any other."""
+        now, circuit = asyncio.get_running_loop().time, self.circuit(self.name)
+        if wait := circuit.wait(now()):
+            return NotTried(f"calls to {self.name} are paused", after=wait)
+        self.calls.setdefault(key, []).append(self.history.now())
+        trouble, outage = self.profile.provider(), self.profile.outages.get(self.name)
+        await asyncio.sleep(self.rng.random() * 0.05)
+        self.ended[key] = self.history.now()
+        if outage and outage.kind == "operator":
+            circuit.succeeded()
+            return OperatorFault(outage.text)
+        if trouble or outage:
+            circuit.failed(now())
+            return Unknown("no answer to the question")
+        circuit.succeeded()
+        found = on_record()
+        if found is None and self.on_its_way(key):
+            return Unknown(TOO_EARLY)
+        return found or NotDone()
 
     def do(self, operation: Any, key: str) -> Reply:
         """The effect, at once and whole."""

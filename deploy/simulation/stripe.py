@@ -13,7 +13,7 @@ from typing import Any, Literal
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outage import Outage
-from deploy.simulation.outside import Outside, Reply
+from deploy.simulation.outside import TOO_EARLY, Outside, Reply
 from deploy.simulation.stripe_books import Intent, MadeRefund
 from deploy.simulation.tasks import unowned
 from services.payments.domain.operations import (
@@ -32,13 +32,12 @@ from services.payments.domain.operations import (
     RefundResult,
 )
 from services.payments.gateways.stripe.currencies import to_stripe
-from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
+from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
 """Posts a callback to payments: event id, order, store, report. False when payments did not take it."""
 CHARGES = "stripe: charges"
 """The name in `FaultProfile.outages` of an account that makes no charges."""
-TOO_EARLY = "too early to say: the request may still be on its way"
 WELL = ("", "lost_after", "hangs_after", "slow")
 """What is wrong with calls that Stripe gets."""
 
@@ -66,7 +65,7 @@ class Remembered:
 
 
 class Stripe(Outside):
-    """Performs payments' operations. An operation that comes again under its key gets its first answer."""
+    """Performs payments' operations. An operation that comes again under its key has no second effect."""
 
     name = "stripe"
     longest_pause = 60.0
@@ -135,24 +134,7 @@ class Stripe(Outside):
 
     async def find(self, operation: object, key: str) -> Outcome | NotDone | NoOutcome:
         """What the books say: of a refund by its own id, of a charge by order and attempt."""
-        circuit = self.circuit(self.name)
-        if wait := circuit.wait(asyncio.get_running_loop().time()):
-            return NotTried("calls to Stripe are paused", after=wait)
-        self.calls.setdefault(key, []).append(self.history.now())
-        trouble, outage = self.profile.provider(), self.profile.outages.get(self.name)
-        await asyncio.sleep(self.rng.random() * 0.05)
-        self.ended[key] = self.history.now()
-        if outage and outage.kind == "operator":
-            circuit.succeeded()
-            return OperatorFault(outage.text)
-        if trouble or outage:
-            circuit.failed(asyncio.get_running_loop().time())
-            return Unknown("no answer to the question")
-        circuit.succeeded()
-        found = self._on_record(operation)
-        if found is None and self.on_its_way(key):
-            return Unknown(TOO_EARLY)
-        return found or NotDone()
+        return await self.look_up(key, lambda: self._on_record(operation))
 
     def _on_record(self, operation: object) -> Outcome | None:
         match operation:
@@ -180,10 +162,11 @@ class Stripe(Outside):
         return answer
 
     def _now(self, operation: object, known: Remembered) -> Reply:
-        """The first answer, byte for byte, as Stripe repeats it: also where things have moved on since. The same key
-        for something else is an `idempotency_error`."""
-        same = _sent(known.operation) == _sent(operation)
-        return known.answer if same else Unknown("another call was made under this key")
+        """Stripe repeats its first answer, also where things have moved on since, and the gateway reads what was made
+        again. The same key for something else is an `idempotency_error`."""
+        if _sent(known.operation) != _sent(operation):
+            return Unknown("another call was made under this key")
+        return self._on_record(operation) or known.answer
 
     def books(self, order: str, attempt: int) -> Intent | Literal["too early"] | None:
         """What staff read in Stripe's dashboard."""

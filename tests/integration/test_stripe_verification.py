@@ -134,6 +134,14 @@ async def test_a_card_to_be_confirmed_has_a_page_and_can_be_cancelled(gateway: S
     assert (await released(gateway, result)).status == "cancelled"
 
 
+@pytest.mark.parametrize("amount", [100, 0])
+async def test_the_same_call_again_says_what_has_become_of_it(gateway: StripeGateway, amount: int) -> None:
+    call = verify("pm_card_threeDSecure2Required", amount)
+    result = await verified(gateway, call)
+    await released(gateway, result)
+    assert (await verified(gateway, call)).status == "cancelled", "Stripe itself repeats its first answer"
+
+
 async def test_a_card_that_must_be_confirmed_each_time_is_declined_while_the_customer_is_away(
     gateway: StripeGateway, stripe_sandbox: Sandbox
 ) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import stripe
 
 from services.payments.gateways.limits import CircuitBreaker
-from services.payments.gateways.stripe.api import METHODS, NoTurnError, StripeApi
+from services.payments.gateways.stripe.api import METHODS, NoTurnError, StripeApi, UnreadError
 from services.payments.gateways.stripe.errors import code_of, is_replayed, not_an_outcome
 from services.payments.gateways.stripe.objects import Json
 from services.payments.gateways.stripe.settings import StripeSettings
@@ -52,6 +52,9 @@ class StripeCalls(StripeApi):
             answer = await call()
         except NoTurnError as late:
             return NotTried("The call waits for its turn: Stripe limits the rate of calls.", after=late.seconds)
+        except UnreadError as unread:
+            self._breaker.failed()
+            return Unknown(f"{unread} was made under this key before, and cannot be read now.")
         except stripe.StripeError as error:
             status = error.http_status or 0
             if status == 0 or status >= 500:
@@ -69,29 +72,29 @@ class StripeCalls(StripeApi):
     async def method_of(self, token: str, key: str) -> str:
         """The payment method of a card token, since an intent accepts no token. A token works once, hence the key."""
 
-        async def create(key: str) -> Json:
-            return await self.call("post", METHODS, {"type": "card", "card": {"token": token}}, key=key)
+        card = {"type": "card", "card": {"token": token}}
+        made = await self.make_once(METHODS, card, f"{key}.method", nothing_to_find)
+        return str(made["id"])
 
-        async def nothing_to_find() -> None:
-            return None
-
-        return str((await self.with_keys(create, f"{key}.method", nothing_to_find))["id"])
-
-    async def with_keys(
-        self, call: Callable[[str], Awaitable[Json]], key: str, look_up: Callable[[], Awaitable[Json | None]]
+    async def make_once(
+        self, path: str, params: Mapping[str, Any], key: str, look_up: Callable[[], Awaitable[Json | None]]
     ) -> Json:
-        """Call under `key`. Where its answer does not say what was done (an old server error, or the key was used with
-        other parameters: the first call has ended), look it up, and then call under the next key."""
+        """Make something under `key`. Where the answer does not say what was done (an old server error, or the key was
+        used with other parameters: the first call has ended), look it up, and then call under the next key."""
         for number in range(1, KEYS_PER_OPERATION + 1):
             try:
-                return await call(key if number == 1 else f"{key}.{number}")
+                return await self.make(path, params, key if number == 1 else f"{key}.{number}")
             except (stripe.APIError, stripe.IdempotencyError) as error:
-                silent = isinstance(error, stripe.IdempotencyError) or is_replayed(error)
+                silent = isinstance(error, stripe.IdempotencyError) or is_replayed(error.headers)
                 if not silent or error.http_status == HTTPStatus.CONFLICT or number == KEYS_PER_OPERATION:
                     raise
                 if found := await _found(look_up, error):
                     return found
         raise AssertionError("the last key's answer is returned or raised")
+
+
+async def nothing_to_find() -> None:
+    """What is not in any list of Stripe's is made again."""
 
 
 async def looked_up(look_up: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome | NotDone | NotTried:

@@ -172,19 +172,18 @@ def charge_refused_for(error: stripe.StripeError) -> DeclineReason:
     return R.METHOD_UNUSABLE if about_method else R.NOT_CHARGEABLE
 
 
-def is_replayed(error: stripe.StripeError) -> bool:
+def is_replayed(headers: Mapping[str, str] | None) -> bool:
     """The response is an old one that Stripe has stored under the key."""
-    return _header(error, "idempotent-replayed") == "true"
+    return _header(headers, "idempotent-replayed") == "true"
 
 
 def _retry_after(error: stripe.StripeError) -> float | None:
     """Seconds, from the header `Retry-After`."""
     try:
-        return min(max(float(_header(error, "retry-after")), 0.0), LONGEST_RETRY_AFTER)
+        return min(max(float(_header(error.headers, "retry-after")), 0.0), LONGEST_RETRY_AFTER)
     except ValueError:
         return None
 
 
-def _header(error: stripe.StripeError, name: str) -> str:
-    headers = {key.lower(): value for key, value in (error.headers or {}).items()}
-    return str(headers.get(name, ""))
+def _header(headers: Mapping[str, str] | None, name: str) -> str:
+    return next((str(value) for key, value in (headers or {}).items() if key.lower() == name), "")

@@ -2,10 +2,11 @@
 
 `errors.py` says whose fault an error is: the network's, ours, or this order's.
 
-Idempotency: a charge's key is its order and attempt, a refund's its id, so a repeated call within a day is safe and
-gets the first answer. Older ones are looked up in Stripe's records first. Two of Stripe's answers do not say what was
-done: an old server error that is replayed, and a key that was used with other parameters. Then the records are searched
-as well, and only if nothing is there, the call is made under a key derived from the first.
+Idempotency: a charge's key is its order and attempt, a refund's its id, so a repeated call within a day is safe. Stripe
+repeats its first answer then; what was made is read again, since it can have moved on. Older ones are looked up in
+Stripe's records first. Two of Stripe's answers do not say what was done: an old server error that is replayed, and a
+key that was used with other parameters. Then the records are searched as well, and only if nothing is there, the call
+is made under a key derived from the first.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from services.payments.gateways.stripe.objects import (
     Json,
     charge_result,
     decline,
+    declined_thing,
     fee_of,
     is_of_another,
     refund_result,
@@ -109,13 +111,10 @@ class StripeGateway(StripeVerifications):
             if late:
                 return NotTried("The order's payment deadline has passed.")
 
-        async def create(key: str) -> Json:
-            return await self.call("post", INTENTS, params, key=key)
-
         try:
             method = charge.payment_method or await self.method_of(charge.token, key)
             params = _charge_params(charge, method)
-            made = await self.with_keys(create, key, lambda: self._intent_of(charge))
+            made = await self.make_once(INTENTS, params, key, lambda: self._intent_of(charge))
         except stripe.CardError as declined:  # the SDK makes one of every answer with 402
             if not_an_outcome(declined):
                 raise
@@ -147,10 +146,8 @@ class StripeGateway(StripeVerifications):
             if not isinstance(found, NotDone):
                 return found
 
-        async def create(key: str) -> Json:
-            return await self.call("post", REFUNDS, _refund_params(refund), key=key)
-
-        made = await self.with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund))
+        params = _refund_params(refund)
+        made = await self.make_once(REFUNDS, params, key, lambda: self.refund_of(refund.charge, refund.refund))
         return refund.Done(refund_result(made))
 
     # Look-ups
@@ -293,8 +290,7 @@ def _charge_outcome(result: ChargeResult) -> ChargeCard.Done | ChargeCard.Failed
 def _declined(error: stripe.CardError) -> ChargeCard.Failed:
     body = details_of(error)
     code, text, card = decline(body)
-    intent = str((body.get("payment_intent") or {}).get("id", ""))
-    return ChargeCard.Failed(code, text, intent, card, decline_reason(code))
+    return ChargeCard.Failed(code, text, declined_thing(body), card, decline_reason(code))
 
 
 def _made_at(id: str, otherwise: float) -> float:

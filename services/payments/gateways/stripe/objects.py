@@ -80,6 +80,12 @@ def decline(error: Json) -> tuple[str, str, Card | None]:
     return str(code), str(error.get("message") or NO_WORDS)[:500], card_in(error.get("payment_method"))
 
 
+def declined_thing(error: Json) -> str:
+    """The id of the intent whose card was declined; empty where the error names none."""
+    thing = error.get("payment_intent") or error.get("setup_intent") or {}
+    return str(thing.get("id") or "")
+
+
 def fee_of(intent: Json) -> Fee | None:
     """From the intent's expanded `latest_charge.balance_transaction`, in the currency that the account settles in:
     https://docs.stripe.com/api/balance_transactions/object. None where it is not there, or a part of the minor unit."""

@@ -22,7 +22,13 @@ from services.payments.domain.verification import (
     VerifyCard,
 )
 from services.payments.gateways.stripe.api import INTENTS, METHODS, StripeApi
-from services.payments.gateways.stripe.calls import CLOCKS_DIFFER, StripeCalls, descriptor_suffix, looked_up
+from services.payments.gateways.stripe.calls import (
+    CLOCKS_DIFFER,
+    StripeCalls,
+    descriptor_suffix,
+    looked_up,
+    nothing_to_find,
+)
 from services.payments.gateways.stripe.currencies import from_stripe, to_stripe
 from services.payments.gateways.stripe.errors import (
     charge_refused_for,
@@ -32,7 +38,7 @@ from services.payments.gateways.stripe.errors import (
     not_an_outcome,
     words_of,
 )
-from services.payments.gateways.stripe.objects import Json, action_url, card_in, decline
+from services.payments.gateways.stripe.objects import Json, action_url, card_in, decline, declined_thing
 from shared.core import NotDone, NotTried, Outcome
 
 SETUPS, CUSTOMERS = "/v1/setup_intents", "/v1/customers"
@@ -118,8 +124,7 @@ def verification_outcome(result: VerificationResult) -> VerifyCard.Done | Verify
 def verification_declined(error: stripe.CardError) -> VerifyCard.Failed:
     body = details_of(error)
     code, text, card = decline(body)
-    thing = body.get("payment_intent") or body.get("setup_intent") or {}
-    return VerifyCard.Failed(code, text, str(thing.get("id", "")), card, decline_reason(code))
+    return VerifyCard.Failed(code, text, declined_thing(body), card, decline_reason(code))
 
 
 async def look_up(api: StripeApi, wanted: VerifyCard | FindVerification, since: float) -> Json | None:
@@ -205,22 +210,14 @@ class StripeVerifications(StripeCalls):
             if late:
                 return NotTried("The time to verify the card has passed.")
 
-        async def create(path: str, params: Mapping[str, Any], key: str) -> Json:
-            return await self.call("post", path, params, key=key)
-
-        async def nothing_to_find() -> None:
-            return None
-
         try:
             who = customer_params(verify)
-            customer = await self.with_keys(lambda key: create(CUSTOMERS, who, key), f"{key}.customer", nothing_to_find)
+            customer = await self.make_once(CUSTOMERS, who, f"{key}.customer", nothing_to_find)
             method = verify.payment_method or await self.method_of(verify.token, key)
             path, params = verification_params(
                 verify, str(customer["id"]), method, descriptor_suffix(verify.descriptor)
             )
-            made = await self.with_keys(
-                lambda key: create(path, params, key), key, lambda: self._verification_of(verify)
-            )
+            made = await self.make_once(path, params, key, lambda: self._verification_of(verify))
         except stripe.CardError as declined:
             if not_an_outcome(declined):
                 raise
