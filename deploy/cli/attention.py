@@ -1,27 +1,20 @@
-"""`orderbus attention` and `orderbus feed`: what waits for staff, and what the staff feed of a store says."""
+"""`orderbus attention`: what waits for staff."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
-from urllib.parse import quote
-
-import typer
+from typing import Any
 
 from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, Service
-from deploy.cli.outcome import Attempt
 from deploy.cli.services import chosen, rows_of
 from deploy.cli.target import api_client
-from services.notifications.live_feeds import UNREAD_MOST
 from shared.shell.ports.attention import Attention
 
 COLUMNS = ("service", "what", "subject", "count", "age", "command", "why")
-FEED_COLUMNS = ("at", "order", "what", "text")
 
 
 @on_event_loop
@@ -42,45 +35,6 @@ async def attention(service: Service = "", data: Data = None, as_json: AsJson = 
     elif not found.incomplete:
         console.say("Nothing waits for staff.")
     found.report_rest()
-
-
-@on_event_loop
-async def feed(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
-    read: Annotated[bool, typer.Option("--read", help="Mark the entries that are shown as read.")] = False,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a store's staff feed says, the unread entries.
-
-    At most 200 entries, newest first.
-    """
-    path = f"/feeds/{quote(f'{store}~staff', safe='')}"
-    async with api_client(data) as api:
-        found = await api.get("notifications", path, unread=1, limit=200)
-        if not found["entries"]:
-            await known_store(api, store)
-        if as_json:
-            console.show_json(found)
-        else:
-            _show_feed(store, found)
-        if read and found["entries"]:
-            shown = [entry["id"] for entry in found["entries"]]
-            with Attempt("the entries were marked as read", f"orderbus feed {store}").reported():
-                await api.command("notifications", f"{path}/read", {"ids": shown})
-
-
-def _show_feed(store: str, found: dict[str, Any]) -> None:
-    entries = found["entries"]
-    if not entries:
-        console.say(f"The staff of {store} have read everything.")
-        return
-    cells = ([console.day_and_clock(one["at"]), one["number"], one["title"], one["text"]] for one in entries)
-    console.show_table(FEED_COLUMNS, cells)
-    if older := found["unread"] - len(entries):
-        verb, least = "is" if older == 1 else "are", "At least " if found["unread"] >= UNREAD_MOST else ""
-        rest = console.counted(older, "older entry", "older entries")
-        console.say(f"{least}{rest} {verb} unread, too, and not shown here.")
 
 
 def show_attention(entries: Sequence[tuple[str, Attention]]) -> None:

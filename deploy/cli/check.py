@@ -110,29 +110,29 @@ def document(report: evidence.Report) -> dict[str, Any]:
 
 def show_report(report: evidence.Report) -> None:
     for name, violations in report.invariants.items():
-        print(f"{'fails' if violations else 'holds':<7}{name}")
+        console.show(f"{'fails' if violations else 'holds':<7}{name}")
         for violation in violations[:MOST]:
-            print(f"         {violation}")
+            console.show(f"         {violation}")
         if len(violations) > MOST:
-            print(f"         … and {len(violations) - MOST} more")
+            console.show(f"         … and {len(violations) - MOST} more")
         if violations:
-            print(f"         To do: {REMEDIES[name]}")
+            console.show(f"         To do: {REMEDIES[name]}")
     for order, names in list(by_order(report.invariants).items())[:MOST]:
-        print(f"{order}: {', '.join(names)}")
+        console.show(f"{order}: {', '.join(names)}")
     for entry in report.unreadable[:MOST]:
-        print(f"no message: {entry}")
+        console.show(f"no message: {entry}")
     if len(report.unreadable) > MOST:
-        print(f"… and {len(report.unreadable) - MOST} more that are no messages")
+        console.show(f"… and {len(report.unreadable) - MOST} more that are no messages")
     for entry in report.monitor[:MOST]:
-        print(f"monitor: {entry}")
+        console.show(f"monitor: {entry}")
     for entry in report.notes:
-        print(entry)
+        console.show(entry)
     show_attention(report.attention)
     if report.unasked:
         rows = console.counted(report.unasked, "row")
-        print(f"not checked: whether the last event of {rows} before that is on its topic (--full checks it)")
+        console.show(f"not checked: whether the last event of {rows} before that is on its topic (--full checks it)")
     window = f" changed since {report.since:%Y-%m-%d %H:%M} UTC (--full checks all)" if report.since else ""
     moving = f", {report.in_motion} still changing (checked in part)" if report.in_motion else ""
     result = "all invariants hold" if report.ok else "invariants are violated"
     waits = f"; {console.counted(len(report.attention), 'thing')} to attend to" if report.attention else ""
-    print(f"{console.counted(report.orders, 'order')}{window}{moving}: {result}{waits}")
+    console.show(f"{console.counted(report.orders, 'order')}{window}{moving}: {result}{waits}")

@@ -92,12 +92,14 @@ DELIVERY = (
     Command("attach", "deliveries:attach", "Give the customer a link, a file or a text with an item."),
     Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
     Command("release", "deliveries:release", "Deliver an order that was held for verification."),
+    Command("downloads", "downloads:downloads", "List who downloaded what of an order, and when."),
     Command("start", "deliveries:start", "Deliver a paid order whose store starts each by hand."),
     Command("return", "deliveries:returned", "Record that items came back; put them in stock, refund."),
     Command("parcel-delivered", "deliveries:parcel_delivered", "Record that a parcel has reached the customer."),
 )
 STOCK = (
     Command("list", "stock:listing", "List the stock of a store, or only what is low."),
+    Command("receive", "stock:receive", "Add units that were delivered to you."),
     Command("set", "stock:set_units", "Say how many units are on hand, as counted."),
     Command("adjust", "stock:adjust", "Add units that were found, or take away lost ones."),
     Command("history", "stock:history", "Show how a SKU's stock has changed, by whom and why."),
@@ -169,7 +171,7 @@ LOST = (
     Command("replay", "lost:replay", "Send lost webhook deliveries again."),
     Group("webhooks", "Where a store's events are sent.", WEBHOOKS),
     Command("resume-webhook", "waiting:resume_webhook", "Resume deliveries to a paused webhook endpoint."),
-    Command("feed", "attention:feed", "Show what a store's staff feed says, the unread entries."),
+    Command("feed", "feed:feed", "Show the feed of a store's staff, or a customer's."),
 )
 OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import orjson
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,48 +34,116 @@ def show_json(document: object, *, line: bool = False) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """On a terminal that is too narrow, the least important columns are left out, and the last one is wrapped. Nothing
-    is ever cut, and what goes into a file or a pipe is whole."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max([len(column), *(len(row[index]) for row in cells)]) for index, column in enumerate(columns)]
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
-    least = least_widths(columns, widths)
-    kept = fitting(columns, least, console.width)
-    table = Table(title=title or None, box=None, header_style="bold", title_justify="left", pad_edge=False)
-    for index in kept:
-        column = columns[index]
-        justify: Literal["left", "right"] = "right" if column in NUMERIC else "left"
-        wraps = index == len(columns) - 1 or column in WRAPPED
-        table.add_column(column, justify=justify, no_wrap=not wraps, overflow="fold", min_width=least[index])
-    for row in cells:
-        table.add_row(*(Text(row[index], COLOURS.get(row[index], "")) for index in kept))
-    console.print(table)
+    """On a terminal that is too narrow, the least important columns are left out, and the last one is wrapped; where
+    that is not enough, each row becomes lines of its own. Nothing is ever cut, and what goes into a file or a pipe is
+    whole."""
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(cell_len, (column, *(row[index] for row in cells)))) for index, column in enumerate(columns)]
+    width = terminal_width()
+    least = least_widths(columns, widths) if width else widths
+    kept = fitting(columns, least, width or wide(least))
+    shown, rows_of_kept = [columns[index] for index in kept], [[row[index] for index in kept] for row in cells]
+    if width and wide([least[index] for index in kept]) > width:
+        _show_records(shown, rows_of_kept, title)
+    else:
+        room = shared_out([least[index] for index in kept], [widths[index] for index in kept], width or 0)
+        _show_columns(shown, rows_of_kept, room, title)
     if left_out := [column for index, column in enumerate(columns) if index not in kept]:
         say(f"This terminal is too narrow for {', '.join(left_out)}: --json has everything.")
 
 
+def _show_columns(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], title: str) -> None:
+    table = Table(title=title or None, box=None, header_style="bold", title_justify="left", pad_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if column in NUMERIC else "left"
+        table.add_column(column, justify=justify, width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
+    Console(highlight=False, width=max(wide(widths), len(title), 1)).print(table)
+
+
+def _show_records(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """A line for each cell."""
+    margin = max(map(len, columns), default=0) + GAP
+    if title:
+        show(title)
+    for index, row in enumerate(rows):
+        if index:
+            print()
+        for column, cell in zip(columns, row, strict=True):
+            show(f"{column:<{margin}}{cell}".rstrip(), margin)
+
+
+def terminal_width() -> int | None:
+    """None where what is printed goes into a file or a pipe."""
+    return Console().width if sys.stdout.isatty() else None
+
+
+def wide(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * max(0, len(widths) - 1)
+
+
+def _wraps(columns: Sequence[str], index: int) -> bool:
+    return index == len(columns) - 1 or columns[index] in WRAPPED
+
+
 def least_widths(columns: Sequence[str], widths: Sequence[int]) -> list[int]:
     """How narrow each column may become: the last one and those that are WRAPPED less than their longest cell."""
-    last = len(columns) - 1
-    return [
-        min(width, SHORTEST) if index == last or columns[index] in WRAPPED else width
-        for index, width in enumerate(widths)
-    ]
+    return [min(width, SHORTEST) if _wraps(columns, index) else width for index, width in enumerate(widths)]
 
 
-def fitting(columns: Sequence[str], least: Sequence[int], width: int) -> list[int]:
+def shared_out(least: Sequence[int], widths: Sequence[int], width: int) -> list[int]:
+    """How wide columns are that need at least and at most so much: what is left of `width` goes to those that need the
+    least of it first."""
+    given, left = [*least], width - wide(least)
+    hungry = sorted((index for index in range(len(least))), key=lambda index: widths[index] - least[index])
+    for place, index in enumerate(hungry):
+        more = min(widths[index] - least[index], max(0, left) // (len(hungry) - place))
+        given[index] += more
+        left -= more
+    return given
+
+
+def fitting(
+    columns: Sequence[str], least: Sequence[int], width: int, leaves_out: Sequence[str] | None = None
+) -> list[int]:
     """Which columns are shown, by index."""
     kept = [*range(len(columns))]
-    for column in LEAST_IMPORTANT:
-        if sum(least[index] + GAP for index in kept) - GAP <= width:
+    for column in LEAST_IMPORTANT if leaves_out is None else leaves_out:
+        if wide([least[index] for index in kept]) <= width:
             break
-        kept = [index for index in kept if columns[index] != column or index == len(columns) - 1]
+        kept = [index for index in kept if columns[index] != column]
     return kept
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """A table of these fields; a long one is cut."""
-    show_table(columns, [[str(row[column])[:LONGEST] for column in columns] for row in rows])
+    """A table of these fields."""
+    show_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def show(line: str, margin: int | None = None) -> None:
+    """A line of a page. A terminal that is too narrow for it gets it in several, between words, those after the first
+    with this margin; 4 more than its own by default. A word that is longer is left whole."""
+    width = terminal_width()
+    if width is None or cell_len(line) <= width:
+        print(line)
+        return
+    own = len(line) - len(line.lstrip())
+    margin = min(own + 4 if margin is None else margin, width // 2)
+    shown, *rest = re.findall(r"\s*\S+", line)
+    for part in rest:
+        word = part.lstrip()
+        if cell_len(shown) + cell_len(part) <= width:
+            shown += part
+        else:
+            print(shown)
+            shown = " " * margin + word
+    print(shown)
+
+
+def visible(text: str) -> str:
+    """On one line, and without what would control the terminal."""
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def show_page(
@@ -101,25 +171,27 @@ def show_fields(row: Mapping[str, Any]) -> None:
     """A line per field. Control characters are shown, not sent to the terminal."""
     for name, value in row.items():
         text = str(value)
-        print(f"{name:<10} {text if text.isprintable() else repr(text)}")
+        show(f"{name:<10} {text if text.isprintable() else repr(text)}", 11)
 
 
 counted = plurals.counted
-LONGEST = 120
-UNLIMITED = 2000
 GAP = 2
 """Blanks between two columns."""
-SHORTEST = 20
+SHORTEST = 16
 """How narrow a column that is wrapped may become."""
-WRAPPED = frozenset({"command", "subject", "events"})
+WRAPPED = frozenset(
+    {"command", "subject", "events", "name", "product", "customer", "setting", "before", "after", "destination"}
+    | {"page", "file"}
+)
 """Columns that are wrapped, as the last one of each table is."""
 LEAST_IMPORTANT = (
     *("offset", "topic", "bytes", "tested", "address", "position", "items", "version", "next probe", "next try"),
-    *("next", "tries", "attempts", "attempt", "type", "low since", "reserved", "delivery", "customer", "sender"),
-    *("actor", "game", "kind", "age", "since", "lost at", "service", "to", "created"),
+    *("next", "tries", "attempts", "attempt", "type", "low since", "reserved", "delivery", "country", "customer"),
+    *("currencies", "free", "on hand", "story", "actor", "by", "game", "kind", "age", "since", "lost at", "to"),
+    *("created", "service", "store", "set at", "low below", "email", "events", "at"),
 )
 """Columns that a narrow terminal leaves out, the first ones first."""
-NUMERIC = {"age", "amount", "attempts", "bytes", "count", "offset", "waiting"}
+NUMERIC = {"age", "amount", "attempts", "bytes", "count", "offset", "waiting", "units", "free", "reserved", "on hand"}
 COLOURS = {
     "completed": "green",
     "processing": "cyan",

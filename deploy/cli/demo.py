@@ -107,7 +107,8 @@ async def _run(number: int, seed: int, rate: float, workers: int, data: Path | N
             else:
                 chosen = _favourite(play)
                 show_order(await whole_order(api, chosen.order.id))
-                print(_summary(final))
+                for line in _summary(final).split("\n"):
+                    console.show(line)
                 print(_where_to_look(stack, chosen, keep=data))
             _say_troubles(play)
             if not report.ok and not as_json:

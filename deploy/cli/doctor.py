@@ -49,7 +49,8 @@ async def doctor(data: Data = None, as_json: AsJson = False) -> None:
         console.show_json({"ok": well, "findings": [asdict(one) for one in findings]})
     else:
         for one in findings:
-            print(f"{'ok' if one.ok else 'PROBLEM' if one.needed else 'missing':<9}{one.what:<24}{one.text}")
+            state = "ok" if one.ok else "PROBLEM" if one.needed else "missing"
+            console.show(f"{state:<9}{one.what:<24}{one.text}", 33)
     if not well:
         raise typer.Exit(Failure.exit_code)
 

@@ -17,7 +17,7 @@ from deploy.client.http import ApiClient, Problem, mapping, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's id within the store.")]
-COLUMNS = ("server", "name", "game", "address", "state", "tested", "what it said, or what to fix")
+COLUMNS = ("server", "name", "game", "address", "state", "tested", "result")
 WAIT = 60.0
 """Seconds for the result of a test."""
 

@@ -164,12 +164,12 @@ def whole(units: str) -> int:
 
 
 def _show_retry(preview: Mapping[str, Any]) -> None:
-    print(f"{preview['number']}: a retry of {counted(len(preview['items']), 'item')}.")
+    console.show(f"{preview['number']}: a retry of {counted(len(preview['items']), 'item')}.")
     for item in preview["items"]:
         before, after = (f"{item[f'kind{when}']} (version {item[f'version{when}']})" for when in ("", "_after"))
         before = before if item["kind"] else "not configured"
         how = before if before == after else f"{before} becomes {after}, for good"
-        print(f"  item {item['item']}  {item['product']}: {'revoked' if item['revokes'] else how}")
+        console.show(f"  item {item['item']}  {item['product']}: {'revoked' if item['revokes'] else how}")
     console.say("Nothing was changed.")
 
 

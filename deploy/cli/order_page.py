@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from deploy.cli import console
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
 from deploy.cli.order_details import by_hand, details_of, written
@@ -14,15 +16,24 @@ MADE_AT_PROVIDER = "made_at_provider"
 """The reason of a refund that was made in the provider's dashboard."""
 CAPTURED = ("paid", "partially_refunded", "refunded", "disputed", "charged_back")
 """Statuses of a payment of which something was captured."""
+WIDE, NARROW = 120, 70
+"""Columns of a terminal: from the first on the timeline says each entry's type, too, and from the second who did it."""
 
 
 def show_order(order: Body) -> None:
     """`order` as `whole_order` made it."""
-    for line in lines(order):
-        print(line)
+    for line in lines(order, console.terminal_width() or WIDE):
+        console.show(line, margin_of(line))
 
 
-def lines(order: Body) -> list[str]:
+def margin_of(line: str) -> int:
+    """Of the lines into which a narrow terminal puts one: where its text begins, after its name or time."""
+    found = re.match(r"  [a-z ]{9} (?=\S)|(Emails|Webhooks|Feed) +|  [\d:.]{12}  ", line)
+    return found.end() if found else len(line) - len(line.lstrip()) + 4
+
+
+def lines(order: Body, width: int = WIDE) -> list[str]:
+    """`width`: narrow ones leave out what the text says again."""
     return [
         *_head(order),
         "",
@@ -32,11 +43,18 @@ def lines(order: Body) -> list[str]:
         "",
         *written(order),
         "Timeline",
-        *(
-            f"  {clock(entry['at'])}  {entry['actor']:<18} {entry['what']:<24} {entry['text']}"
-            for entry in order["timeline"]
-        ),
+        *(_entry(entry, width) for entry in order["timeline"]),
     ]
+
+
+def _entry(entry: Body, width: int) -> str:
+    what = f" {entry['what']:<24}" if width >= WIDE else ""
+    actor = f"{entry['actor']:<18}" if width >= WIDE else f"{entry['actor']:<8}" if width >= NARROW else ""
+    return (
+        f"  {clock(entry['at'])}  {actor}{what} {entry['text']}"
+        if actor
+        else f"  {clock(entry['at'])}  {entry['text']}"
+    )
 
 
 def _head(order: Body) -> list[str]:
@@ -75,13 +93,14 @@ def _items(order: Body) -> list[str]:
     for execution in (order.get("deliveries") or {}).get("items", ()):
         executions.setdefault(execution["id"].partition("/")[0], []).append(execution)
     found = ["Items"]
+    room = min(40, max(len(f"{item['quantity']} × {item['product']}") for item in order["items"]))
     for item in order["items"]:
         price = money(item["line_total"], order["currency"])
         own = executions.pop(item["item"], [])
         how = _instructions(own[0]) if len(own) == 1 else ""
         trouble = item.get("trouble") or ""
         what = f"{item['quantity']} × {item['product']}"
-        found.append(f"  {item['item']}  {what:<40} {price:>14}  {item['delivery']:<10}{trouble or how}")
+        found.append(f"  {item['item']}  {what:<{room}} {price:>14}  {item['delivery']:<10}  {trouble or how}".rstrip())
         only = [*_waiting(own[0]), *_by_hand(own[0])] if len(own) == 1 else []
         found += only or [line for one in own if len(own) > 1 for line in _execution(one)]
     extras = [line for of in executions.values() for one in of for line in _execution(one)]

@@ -10,7 +10,6 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.history import PAGE
 from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.order_changes import minor_units
@@ -20,6 +19,8 @@ from deploy.client.http import store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 Sku = Annotated[str, typer.Argument(metavar="SKU", help="The store's name for it.")]
+PAGE = 200
+"""As many as checkout gives at once."""
 COLUMNS = ("sku", "product", "state", "prices")
 
 

@@ -128,27 +128,29 @@ def _line(item: str, currency: str) -> dict[str, Any]:
 def _show(preview: dict[str, Any]) -> None:
     currency, provider = preview["currency"], preview["provider"]
     before, after = (money(preview[f"refundable_{when}"], currency) for when in ("before", "after"))
-    print(f"{preview['number']}: a refund of {money(preview['amount'], currency)} of attempt {preview['attempt']}.")
-    print(f"  can still be refunded: {before} now, {after} after it")
+    console.show(
+        f"{preview['number']}: a refund of {money(preview['amount'], currency)} of attempt {preview['attempt']}."
+    )
+    console.show(f"  can still be refunded: {before} now, {after} after it")
     for item in preview["items"]:
         rest = f"{money(item['refundable_before'], currency)} now, {money(item['refundable_after'], currency)} after it"
         whole = "  wholly refunded" if item["whole"] else ""
-        print(f"  item {item['item']}  {money(item['amount'], currency):>14}  ({rest}){whole}")
-    print(f"  access removed: {_choice(preview['remove_access'])}")
+        console.show(f"  item {item['item']}  {money(item['amount'], currency):>14}  ({rest}){whole}")
+    console.show(f"  access removed: {_choice(preview['remove_access'])}")
     if offer := preview["remove_offer_access"]:
-        print(f"  access by the order's offer, and by every order, removed: {_yes_or_no(offer)}")
-    print(f"  put back in stock, where it is counted: {_choice(preview['restock'])}")
+        console.show(f"  access by the order's offer, and by every order, removed: {_yes_or_no(offer)}")
+    console.show(f"  put back in stock, where it is counted: {_choice(preview['restock'])}")
     where = f" ({preview['dashboard']})" if preview["dashboard"] else ""
     if preview["recorded"]:
-        print(f"  recorded only: no money moves at {provider}{where}")
+        console.show(f"  recorded only: no money moves at {provider}{where}")
     elif preview["by_hand"]:
-        print(f"  {provider} cannot make it: staff make it{where}, then confirm it")
+        console.show(f"  {provider} cannot make it: staff make it{where}, then confirm it")
     else:
         until = f", which refunds until {day_and_clock(preview['refundable_until'])}"
-        print(f"  made by {provider}{until if preview['refundable_until'] else ''}")
+        console.show(f"  made by {provider}{until if preview['refundable_until'] else ''}")
     if parked := preview["parked"]:
         waits = "1 message of this order waits" if parked == 1 else f"{parked} messages of this order wait"
-        print(f"  {waits}: the refund is refused until `orderbus parked show '{preview['order']}'` is empty")
+        console.show(f"  {waits}: the refund is refused until `orderbus parked show '{preview['order']}'` is empty")
     console.say("Nothing was changed.")
 
 

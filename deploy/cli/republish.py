@@ -42,7 +42,7 @@ async def republish(
         console.show_json({"dry_run": dry_run, "services": [asdict(one) for one in done]})
     else:
         for one in done:
-            print(sentence(one, dry_run=dry_run))
+            console.show(sentence(one, dry_run=dry_run))
     if any(one.unreadable for one in done):
         raise typer.Exit(Failure.exit_code)
 

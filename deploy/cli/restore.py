@@ -62,24 +62,28 @@ async def restore(
 
 
 def show_outcome(service: str, outcome: Outcome) -> None:
-    print(f"{service} is caught up (restore {outcome.restored.epoch}). Start all its workers.")
-    print(f"{console.counted(outcome.withheld, 'fact')} that the topics have already were not published again.")
+    console.show(f"{service} is caught up (restore {outcome.restored.epoch}). Start all its workers.")
+    console.show(f"{console.counted(outcome.withheld, 'fact')} that the topics have already were not published again.")
     if outcome.different:
-        print(f"Decided otherwise than the first time: {console.counted(len(outcome.different), 'order')}.")
+        console.show(f"Decided otherwise than the first time: {console.counted(len(outcome.different), 'order')}.")
         for key, kinds in list(outcome.different.items())[:MOST]:
-            print(f"{key}: {', '.join(kinds)}")
+            console.show(f"{key}: {', '.join(kinds)}")
     if outcome.parked:
-        print(f"Parked: {console.counted(len(outcome.parked), 'key')}; `orderbus parked` lists them.")
+        console.show(f"Parked: {console.counted(len(outcome.parked), 'key')}; `orderbus parked` lists them.")
         for key, error in list(outcome.parked.items())[:MOST]:
-            print(f"{key}: {error}")
+            console.show(f"{key}: {error}")
     if outcome.reclaimed:
-        print(f"{console.counted(outcome.reclaimed.reclaimed, 'code')} that customers have are taken again.")
+        console.show(f"{console.counted(outcome.reclaimed.reclaimed, 'code')} that customers have are taken again.")
         for order, item in outcome.reclaimed.nowhere:
-            print(f"The code of order {order}, item {item} is in no pool. An import leaves it out.")
+            console.show(f"The code of order {order}, item {item} is in no pool. An import leaves it out.")
     for topic in outcome.group.cut:
-        print(f"{topic} no longer has all records since the restored point. What it has lost is not handled again.")
+        console.show(
+            f"{topic} no longer has all records since the restored point. What it has lost is not handled again."
+        )
     if outcome.unfinished:
-        print(f"Not finished yet: {outcome.unfinished}. The workers go on with that; `orderbus waiting` lists calls.")
+        console.show(
+            f"Not finished yet: {outcome.unfinished}. The workers go on with that; `orderbus waiting` lists calls."
+        )
 
 
 MOST = 20

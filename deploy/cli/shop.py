@@ -13,6 +13,8 @@ from deploy.client.http import ApiClient
 from deploy.demo.catalogue import load, open_shop
 from deploy.sandboxes.client import OutsideWorld
 
+COLUMNS = ("sku", "product", "prices")
+
 
 @on_event_loop
 async def shop(data: Data = None, as_json: AsJson = False) -> None:
@@ -34,4 +36,4 @@ async def shop(data: Data = None, as_json: AsJson = False) -> None:
         (product.sku, product.product, ", ".join(console.money(a, c) for c, a in product.prices.items()))
         for product in catalogue.products.values()
     ]
-    console.show_table(("SKU", "product", "prices"), rows, title=f"Stores: {', '.join(catalogue.stores)}")
+    console.show_table(COLUMNS, rows, title=f"Stores: {', '.join(catalogue.stores)}")

@@ -52,6 +52,19 @@ async def listing(
 
 
 @on_event_loop
+async def receive(
+    store: Store,
+    sku: Sku,
+    units: Annotated[int, typer.Argument(metavar="UNITS", min=1, help="How many came.")],
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add units that were delivered to you."""
+    await _send("POST", store, sku, "", {"quantity": units}, idempotency_key, data, as_json)
+
+
+@on_event_loop
 async def set_units(
     store: Store,
     sku: Sku,

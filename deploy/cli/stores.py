@@ -20,6 +20,8 @@ from deploy.client.http import ApiClient, Problem, store_path
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")]
 STORE_COLUMNS = ("store", "name", "currencies", "sender")
+SETTING_COLUMNS = ("setting", "value")
+CHANGED_COLUMNS = ("setting", "before", "after")
 HISTORY_COLUMNS = ("at", "actor", "setting", "before", "after", "reason")
 
 
@@ -50,7 +52,7 @@ async def show(store: Store, data: Data = None, as_json: AsJson = False) -> None
     if as_json:
         console.show_json(found)
     else:
-        console.show_table(("setting", "value"), [(name, shown(name, it)) for name, it in by_name(found).items()])
+        console.show_table(SETTING_COLUMNS, [(name, shown(name, it)) for name, it in by_name(found).items()])
 
 
 @on_event_loop
@@ -128,7 +130,7 @@ def _show_change(store: str, before: dict[str, Any], after: dict[str, Any], as_j
         console.show_json({"store": store, "changed": changed})
     elif changed:
         rows = [(name, shown(name, before.get(name)), shown(name, value)) for name, value in changed.items()]
-        console.show_table(("setting", "before", "after"), rows)
+        console.show_table(CHANGED_COLUMNS, rows)
     else:
         console.say(f"The settings of {store} are as they were.")
 

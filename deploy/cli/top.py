@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 import aiohttp
 import typer
 from prometheus_client.parser import text_string_to_metric_families
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -28,11 +29,18 @@ from deploy.cli.target import settings_of
 from deploy.client.http import api_url, no_address, wrong_service
 from deploy.client.local_stack import WORKERS
 from services.registry import PROCESSES, SERVICES
+from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.group_members import addresses_of
+from shared.shell.kafka.tls import KafkaRefused
+from shared.shell.ports.bus import BusUnavailable
 
+UNLIMITED = 10_000
+LOOK_SECONDS, LOOK_TIMEOUT = 10.0, 4.0
+"""How often it is looked which workers there are, and how long that may take."""
 TIMEOUT = aiohttp.ClientTimeout(2)
 Url = Annotated[
     list[str] | None,
-    typer.Option("--url", metavar="URL", help="HTTP address of a worker; may be repeated. Default: all workers."),
+    typer.Option("--url", metavar="URL", help="HTTP address of a worker; may be repeated. Default: all that run."),
 ]
 
 
@@ -47,6 +55,9 @@ class Sample:
     """`ready`, what it waits for, or `unreachable`."""
     values: Mapping[str, float]
     service: str = ""
+
+
+UNKNOWN = Sample("", "", 0.0, "unreachable", {})
 
 
 @dataclass(frozen=True)
@@ -86,53 +97,91 @@ async def top(
 ) -> None:
     """Watch every worker: rates, lag, queues, memory.
 
-    Ctrl-C stops. Without a terminal it prints one table and exits.
+    Ctrl-C stops. Without a terminal it prints one table and exits. Kafka names the workers; where it cannot be asked,
+    one of each service is shown, at the address in the settings.
     """
-    workers = known_workers(url, data)
+    workers = Workers.given(url) if url else Workers.of(settings_of(data))
     if as_json or once or not sys.stdout.isatty():
         await _once(workers, every, as_json)
     else:
         await _live(workers, every)
 
 
-def known_workers(urls: Sequence[str] | None, data: Path | None) -> dict[str, str]:
-    """URL by name: those given, all workers of the embedded stack, or the address in each service's settings."""
-    if urls:
-        return {url: url.rstrip("/") for url in urls}
-    settings = settings_of(data)
-    announced = os.environ.get(WORKERS)
-    if announced:
-        return dict(pair.split("=", 1) for pair in announced.split(","))
-    if unknown := [said for name in SERVICES if (said := no_address(settings, name))]:
-        raise UsageError("\n".join(unknown))
-    return {name: api_url(settings, name) for name in SERVICES}
+@dataclass
+class Workers:
+    """Which workers there are: URL by name."""
+
+    known: Mapping[str, str]
+    """Those given, all workers of the embedded stack, or each service at the address in its settings."""
+    kafka: KafkaSettings | None = None
+    """Whose groups name the workers that run; None: those that are known are all."""
+    looked_at: float = -math.inf
+    found: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def given(cls, urls: Sequence[str]) -> Workers:
+        return cls({url: url.rstrip("/") for url in urls})
+
+    @classmethod
+    def of(cls, settings: Settings) -> Workers:
+        """Raises UsageError where an address is unknown."""
+        if announced := os.environ.get(WORKERS):
+            return cls(dict(pair.split("=", 1) for pair in announced.split(",")), settings.kafka)
+        if unknown := [said for name in SERVICES if (said := no_address(settings, name))]:
+            raise UsageError("\n".join(unknown))
+        return cls({name: api_url(settings, name) for name in SERVICES}, settings.kafka)
+
+    async def now(self) -> Mapping[str, str]:
+        """Those that are known, and all that are in the services' groups; those come and go. A service whose workers
+        say where they are is not asked at its own address besides."""
+        if self.kafka is None:
+            return self.known
+        if time.monotonic() - self.looked_at > LOOK_SECONDS:
+            members = await asyncio.gather(*(_members(self.kafka, name) for name in SERVICES))
+            of_services = dict(zip(SERVICES, members, strict=True))
+            kept = {name: url for name, url in self.known.items() if not of_services.get(name)}
+            self.found = kept | {name: url for found in members for name, url in found.items()}
+            self.looked_at = time.monotonic()
+        return self.found
 
 
-async def _once(workers: Mapping[str, str], every: float, as_json: bool) -> None:
+async def _members(kafka: KafkaSettings, service: str) -> dict[str, str]:
+    """Those that say where they are; none where Kafka does not say it."""
+    with contextlib.suppress(BusUnavailable, KafkaRefused, TimeoutError):
+        async with asyncio.timeout(LOOK_TIMEOUT):
+            return {name: url for name, url in (await addresses_of(kafka, service)).items() if url}
+    return {}
+
+
+async def _once(workers: Workers, every: float, as_json: bool) -> None:
     async for rows in watched(workers, every):
         if as_json:
             console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
         else:
-            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table(rows))
+            shown, left_out = table(rows, console.terminal_width())
+            Console(highlight=False, width=console.terminal_width() or UNLIMITED).print(shown)
+            if left_out:
+                console.say(_too_narrow(left_out))
         if not any(row.handled is not None for row in rows):
             raise Failure("No worker answers. Are they running? `orderbus doctor` checks.")
         return
 
 
-async def _live(workers: Mapping[str, str], every: float) -> None:
+async def _live(workers: Workers, every: float) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         async for rows in watched(workers, every):
-            live.update(table(rows), refresh=True)
+            shown, left_out = table(rows, live.console.width)
+            live.update(Group(shown, _too_narrow(left_out)) if left_out else shown, refresh=True)
 
 
-async def watched(workers: Mapping[str, str], every: float) -> AsyncIterator[list[Row]]:
+async def watched(workers: Workers, every: float) -> AsyncIterator[list[Row]]:
     """A row per worker for each interval of `every` seconds."""
     async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-        before = await _samples(session, workers)
+        before = await _samples(session, await workers.now())
         while True:
             await asyncio.sleep(every)
-            now = await _samples(session, workers)
-            yield [row_of(before[name], now[name]) for name in workers]
+            now = await _samples(session, await workers.now())
+            yield [row_of(before.get(name, UNKNOWN), sample) for name, sample in now.items()]
             before = now
 
 
@@ -268,18 +317,44 @@ ALARMING = {
 """Red above these values."""
 
 
-def table(rows: Sequence[Row]) -> Table:
+LEAST_IMPORTANT = ("batch", "dup/s", "tx ms", "MB", "age s", "sent/s", "open", "lag s", "outbox", "msg/s")
+"""What a narrow terminal leaves out, the first ones first; before them, what is empty or 0 everywhere and alarming
+otherwise."""
+
+
+def table(rows: Sequence[Row], width: int | None) -> tuple[Table, list[str]]:
+    """For a terminal of this width, or a file; and what it leaves out."""
+    lines = [_line(row) for row in rows]
+    titles = list(lines[0]) if lines else []
+    widths = [max(map(cell_len, (title, *(line[title][0] for line in lines)))) for title in titles]
+    least = [min(wide, NARROWEST.get(title, wide)) for title, wide in zip(titles, widths, strict=True)]
+    empty = [title for title, name, _ in COLUMNS if name in ALARMING and not any(getattr(row, name) for row in rows)]
+    kept = console.fitting(titles, least, width, (*empty, *LEAST_IMPORTANT)) if width else [*range(len(titles))]
+    room = [widths[index] for index in kept]
+    if width:
+        room = console.shared_out([least[index] for index in kept], room, width)
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("worker", min_width=15, no_wrap=True)
-    shown.add_column("state", no_wrap=True)
-    for title, *_ in (*COLUMNS, ("MB",)):
-        shown.add_column(title, justify="right", min_width=4)
-    for row in rows:
-        cells = [_cell(row, name, form) for _, name, form in COLUMNS]
-        memory = "" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}"
-        state = Text(row.state, "green" if row.state == "ready" else "red bold")
-        shown.add_row(row.worker, state, *(Text(text, style) for text, style in cells), memory)
-    return shown
+    for index, wide in zip(kept, room, strict=True):
+        shown.add_column(titles[index], justify="left" if index < 2 else "right", width=wide, overflow="fold")
+    for line in lines:
+        shown.add_row(*(Text(*line[titles[index]]) for index in kept))
+    return shown, [title for index, title in enumerate(titles) if index not in kept]
+
+
+NARROWEST = {"worker": 16, "state": 12, "sent/s": 5, "in doubt": 5, "age s": 4, "lag s": 4, "tx ms": 4}
+"""To so many characters a name or heading may be wrapped."""
+
+
+def _too_narrow(left_out: Sequence[str]) -> str:
+    return f"This terminal is too narrow for {', '.join(left_out)}: --json has everything."
+
+
+def _line(row: Row) -> dict[str, tuple[str, str]]:
+    """By column: text and style."""
+    cells = {title: _cell(row, name, form) for title, name, form in COLUMNS}
+    memory = "" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}"
+    state = (row.state, "green" if row.state == "ready" else "red bold")
+    return {"worker": (row.worker, ""), "state": state, **cells, "MB": (memory, "")}
 
 
 def _cell(row: Row, name: str, form: str) -> tuple[str, str]:

@@ -49,4 +49,5 @@ def show_status(key: str, body: dict[str, Any], *, as_json: bool) -> None:
     status = body.get("status_word") or body.get("status", "")
     columns = [console.clock(body.get("updated_at")), body.get("number", ""), status]
     more = console.details(body, "message", "pay_url")
-    print(f"{columns[0]}  {columns[1]}  {columns[2]:<16}{body.get('payment_status', ''):<20}{amount:>14}  {more}")
+    payment = body.get("payment_status", "")
+    console.show(f"{columns[0]}  {columns[1]}  {columns[2]:<16}{payment:<20}{amount:>14}  {more}".rstrip())

@@ -7,6 +7,7 @@ needs no run.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import re
@@ -19,18 +20,36 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from aiokafka import AIOKafkaProducer
+
+from shared.contracts.payments import EVENTS
+
 PROJECT = Path(__file__).parents[2]
 PAGE = PROJECT / "docs/screens.md"
 COLUMNS = 80
 SCREENS: Mapping[str, str] = {
     "orders": "The latest orders.",
-    "order {refunded}": "One order: its amounts, items, payments and timeline. This one was refunded.",
+    "order {completed}": "One order: its amounts, items, payments and timeline. This one is completed.",
+    "order {refunded}": "One that was refunded.",
+    "order {expired}": "One that was not paid in time.",
+    "products list lighthouse": "What a store sells.",
     "stock list lighthouse": "The stock of a store.",
+    "stock history lighthouse print": "How a SKU's stock has changed.",
     "stores list": "The stores.",
+    "stores show lighthouse": "The settings of a store.",
+    "webhooks list lighthouse": "Where a store's events are sent.",
+    "feed lighthouse": "What the staff of a store have not read yet.",
+    "files list lighthouse": "What customers of a store can download.",
+    "waiting --timers": "Timers that are late.",
+    "payments owed": "What is owed to customers.",
     "attention": "What waits for staff, in all services.",
+    "check": "Whether all invariants hold.",
+    "doctor": "What is reachable, in which version.",
     "top --once": "What the workers do.",
+    "parked list": "Messages that could not be handled. This one was written to a topic by hand.",
 }
 """Commands, and what each shows. `{refunded}`: the number of an order that was refunded."""
+STATUSES = ("completed", "refunded", "expired")
 HEAD = """# Screens
 
 <!-- written by `python -m deploy.documents.screens`: do not edit -->
@@ -45,8 +64,15 @@ def page(texts: Mapping[str, str]) -> str:
     parts = [HEAD]
     for command, text in texts.items():
         lines = "\n".join(line.rstrip() for line in text.splitlines())
-        parts.append(f"\n## orderbus {command.split()[0]}\n\n{SCREENS[command]}\n\n```text\n{lines.strip()}\n```\n")
+        name = heading(command)
+        parts.append(f"\n## {name}\n\n{SCREENS[command]}\n\n```text\n{lines.strip(chr(10))}\n```\n")
     return "".join(parts)
+
+
+def heading(command: str) -> str:
+    return f"orderbus {re.sub(r'{.*}', 'ORDER', command)}" + (
+        f", {found[1]}" if (found := re.search(r"{(.*)}", command)) else ""
+    )
 
 
 @contextmanager
@@ -75,7 +101,7 @@ def orderbus(environment: Mapping[str, str], *arguments: str) -> str:
 
 
 def in_terminal(environment: Mapping[str, str], *arguments: str) -> str:
-    """What a command prints in a terminal. Raises CalledProcessError."""
+    """What a command prints in a terminal. Raises RuntimeError."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen([*COMMAND, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -87,20 +113,38 @@ def in_terminal(environment: Mapping[str, str], *arguments: str) -> str:
         pass
     os.close(ours)
     if code := process.wait():
-        raise subprocess.CalledProcessError(code, arguments, bytes(printed))
+        raise RuntimeError(f"{shlex.join(arguments)} ended with {code}:\n{printed.decode()}")
     return printed.decode().replace("\r\n", "\n")
+
+
+BROKEN = "parked list"
+
+
+async def park(environment: str) -> None:
+    """Write a record that no service can handle. `environment`: as `orderbus env` prints it."""
+    servers = re.search(r"export KAFKA=(\S+)", environment)
+    assert servers, environment
+    producer = AIOKafkaProducer(bootstrap_servers=servers[1].strip("'"))
+    await producer.start()
+    headers = [("ce_type", b"payment.captured"), ("ce_id", b"not-an-id")]
+    await producer.send_and_wait(EVENTS.name, b"{}", key=b"o-by-hand", headers=headers)
+    await producer.stop()
+    await asyncio.sleep(2)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="orderbus-screens-") as folder:
         environment = {**os.environ, "XDG_DATA_HOME": folder, "COLUMNS": str(COLUMNS), "TERM": "dumb", "NO_COLOR": "1"}
         with running(environment):
-            found = re.search(r"^(ORD-\S+)\s+refunded", orderbus(environment, "orders"), re.MULTILINE)
-            refunded = found[1] if found else ""
-            texts = {
-                command: in_terminal(environment, *shlex.split(command.format(refunded=refunded)))
-                for command in SCREENS
-            }
+            listed = orderbus(environment, "orders")
+            found = {status: re.search(rf"^(ORD-\S+)\s+{status}", listed, re.MULTILINE) for status in STATUSES}
+            numbers = {status: one[1] if one else "" for status, one in found.items()}
+            texts = {}
+            for command in SCREENS:
+                if command == BROKEN:
+                    asyncio.run(park(orderbus(environment, "env")))
+                printed = in_terminal(environment, *shlex.split(command.format(**numbers)))
+                texts[command] = printed.replace(folder, "~/.local/share").replace(str(PROJECT), "~/orderbus")
     PAGE.write_text(page(texts), encoding="utf-8")
     sys.stdout.write(f"Wrote {PAGE}.\n")
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
 
 from services.checkout import queries, storage
+from services.checkout.answers import AbandonedCheckout
 from services.checkout.domain.order import Order
 from shared.contracts.values import OrderStatus as S
 from shared.shell.http.access import IN_QUERY, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import json_response
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.ports.http_api import HttpApi
@@ -38,7 +39,7 @@ class AbandonedQuery(Query):
 class AbandonedPage:
     """A page of checkouts that were opened and never submitted."""
 
-    checkouts: list[Json]
+    checkouts: Annotated[list[Json], Holds(list[AbandonedCheckout])]
     """One that only a newer build can read has `newer`, and what lists of orders have of it."""
     next: str | None
     """The `after` of the next page; null on the last one."""

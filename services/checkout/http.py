@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.checkout import queries, storage
 from services.checkout.abandoned_routes import add_abandoned_routes
+from services.checkout.answers import NewerOrder, ProductAnswer, SkuAnswer
 from services.checkout.domain.order import Order
 from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.status_record import status_record
+from services.checkout.order_answers import ListedOrder, OrderAnswer
 from services.checkout.store_routes import add_store_routes
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.checkout import CancelOrder, CompleteOrder
@@ -27,7 +29,7 @@ from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
 from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, store_column
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import READ_REFUSED, add_commands
@@ -80,7 +82,7 @@ class SkusQuery(Query):
 class OrdersPage:
     """A page of orders."""
 
-    orders: list[Json]
+    orders: Annotated[list[Json], Holds(list[ListedOrder | NewerOrder])]
     """One that only a newer build can read has `newer`, and what the list can filter by."""
     next: str | None
     """The `after` of the next page; null on the last one."""
@@ -90,17 +92,19 @@ class OrdersPage:
 class SkusPage:
     """A page of SKUs."""
 
-    skus: list[Json]
+    skus: Annotated[list[Json], Holds(list[SkuAnswer])]
     """One that only a newer build can read has `newer`, and its name."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)
-ORDER = Declaration("An order, with its timeline", refused=READ_REFUSED)
+ORDER = Declaration("An order, with its timeline", (DeclaredResponse(OrderAnswer),), refused=READ_REFUSED)
 SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
-SKU = Declaration("One SKU", refused=READ_REFUSED)
-PRODUCT = Declaration("A product that is sold as several SKUs", refused=READ_REFUSED)
+SKU = Declaration("One SKU", (DeclaredResponse(SkuAnswer),), refused=READ_REFUSED)
+PRODUCT = Declaration(
+    "A product that is sold as several SKUs", (DeclaredResponse(ProductAnswer),), refused=READ_REFUSED
+)
 
 
 def routes(application: web.Application, api: HttpApi) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
@@ -12,13 +12,14 @@ from aiohttp import web
 from pydantic import Field
 
 from services.checkout import queries
+from services.checkout.answers import ListedStore, StoreAnswer, StoreChangeAnswer
 from services.checkout.domain.store import Store
 from services.checkout.domain.store_settings import settings_of
 from services.checkout.storage import store_changes, stores
 from shared.contracts.store_settings import StoreSettings
 from shared.core import codec
 from shared.shell.http.access import EVERY_STORE, IN_PATH, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import READ_REFUSED
@@ -48,7 +49,7 @@ class HistoryQuery(Query):
 class StoresPage:
     """A page of stores."""
 
-    stores: list[Json]
+    stores: Annotated[list[Json], Holds(list[ListedStore])]
     """By id. One that only a newer build can read has `newer`, and its id."""
     next: str | None
     """The next page's `after`; None: this is the last one."""
@@ -58,13 +59,13 @@ class StoresPage:
 class ChangesPage:
     """A page of a store's history."""
 
-    changes: list[Json]
+    changes: Annotated[list[Json], Holds(list[StoreChangeAnswer])]
     """The latest first: when, by whom, why, and each setting before and after."""
     next: str | None
     """The next page's `before`; None: this is the last one."""
 
 
-STORE = Declaration("A store's settings", refused=READ_REFUSED)
+STORE = Declaration("A store's settings", (DeclaredResponse(StoreAnswer),), refused=READ_REFUSED)
 SETTINGS = Declaration(
     "A store's settings in groups, those that are by default, too",
     (DeclaredResponse(StoreSettings),),

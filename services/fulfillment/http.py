@@ -11,6 +11,7 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic import TypeAdapter
 
+from services.fulfillment.answers import ConfiguredProduct, DeliveriesAnswer, ProductHistoryAnswer
 from services.fulfillment.carrier_routes import add_carrier_routes
 from services.fulfillment.codes_http import add_code_routes
 from services.fulfillment.domain.delivery import Item
@@ -69,9 +70,13 @@ class PoolCounts:
     """Since when fewer than `low_water` are free, or orders wait."""
 
 
-DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
-PRODUCT = Declaration("How a SKU is delivered", refused=READ_REFUSED)
-HISTORY = Declaration("How a SKU was configured, by whom and when", refused=READ_REFUSED)
+DELIVERIES = Declaration(
+    "An order's deliveries, item by item", (DeclaredResponse(DeliveriesAnswer),), refused=READ_REFUSED
+)
+PRODUCT = Declaration("How a SKU is delivered", (DeclaredResponse(ConfiguredProduct),), refused=READ_REFUSED)
+HISTORY = Declaration(
+    "How a SKU was configured, by whom and when", (DeclaredResponse(ProductHistoryAnswer),), refused=READ_REFUSED
+)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 
 

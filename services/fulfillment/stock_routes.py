@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
 
+from services.fulfillment.answers import StockAnswer, StockMovement
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.stock import Stock
 from services.fulfillment.storage import stock, stock_movements
 from shared.contracts.fulfillment import ReceiveStock
 from shared.contracts.stock import AdjustStock, SetStock
 from shared.shell.http.access import IN_PATH, FindStore, RequestHandler, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import READ_REFUSED, add_commands
@@ -50,7 +51,7 @@ class HistoryQuery(Query):
 class StockPage:
     """A page of a store's stock."""
 
-    stock: list[Json]
+    stock: Annotated[list[Json], Holds(list[StockAnswer])]
     """By SKU."""
     next: str | None
     """The next page's `after`; None: this is the last one."""
@@ -60,13 +61,13 @@ class StockPage:
 class MovementsPage:
     """A page of a SKU's history."""
 
-    movements: list[Json]
+    movements: Annotated[list[Json], Holds(list[StockMovement])]
     """The latest first."""
     next: str | None
     """The next page's `before`; None: this is the last one."""
 
 
-STOCK = Declaration("A SKU's stock", refused=READ_REFUSED)
+STOCK = Declaration("A SKU's stock", (DeclaredResponse(StockAnswer),), refused=READ_REFUSED)
 STOCKS = Declaration("The stock of a store's SKUs", (DeclaredResponse(StockPage),), query=StockQuery)
 MOVEMENTS = Declaration("The history of a SKU's stock", (DeclaredResponse(MovementsPage),), query=HistoryQuery)
 COMMANDS = (

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from aiohttp import hdrs, web
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifications.answers import FeedEntry
 from services.notifications.domain.feed import is_customer
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.live_feeds import Follower, LiveFeeds, count_unread, entry_view
@@ -26,7 +27,7 @@ from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
 from shared.shell.http.access import OF_RECIPIENT, PRINCIPAL, RequestHandler, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Holds, Json, Query
 from shared.shell.http.limits import Budget
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import Number, body_in, header_in, query_in
@@ -95,7 +96,7 @@ class StreamQuery(Query):
 class FeedPage:
     """A page of a recipient's feed."""
 
-    entries: list[Json]
+    entries: Annotated[list[Json], Holds(list[FeedEntry])]
     """Newest first."""
     unread: int
     """How many entries of the whole feed are unread."""

@@ -6,19 +6,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.notifications.answers import LostMessage, OrderNotifications
 from services.notifications.domain.feed import customer_recipient, staff_recipient
 from services.notifications.domain.lost_messages import lost_in
 from services.notifications.domain.notification_log import Email, NotificationLog, WebhookDelivery
 from services.notifications.domain.operations import FindLost
 from services.notifications.storage import StoredLost, delivery_attempts, email_attempts, read_notification_log
 from shared.shell.http.access import RequestHandler
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.requests import UtcMoment, Words, query_in
 from shared.shell.http.web import READ_REFUSED
@@ -51,13 +52,15 @@ class LostQuery(Query):
 class LostPage:
     """A page of emails and webhook deliveries that were lost."""
 
-    lost: list[Json]
+    lost: Annotated[list[Json], Holds(list[LostMessage])]
     """An order whose messages only a newer build can read is one entry, with `newer`."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
 
-NOTIFICATIONS = Declaration("An order's emails, webhook deliveries and feeds", refused=READ_REFUSED)
+NOTIFICATIONS = Declaration(
+    "An order's emails, webhook deliveries and feeds", (DeclaredResponse(OrderNotifications),), refused=READ_REFUSED
+)
 LOST = Declaration("A store's lost emails or webhook deliveries", (DeclaredResponse(LostPage),), query=LostQuery)
 
 

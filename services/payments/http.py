@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
 
+from services.payments.answers import LedgerEntry, ListedPayment, PaymentAnswer
 from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import OrderOf, Provider
 from services.payments.owed import OWED, REFUNDS, owed_payments
@@ -23,7 +24,7 @@ from shared.contracts.payments import RecordPayment, RefundPayment, SettlePaymen
 from shared.contracts.values import PaymentStatus
 from shared.pay_links import PayLinks
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import Number, UtcMoment, Words, query_in
 from shared.shell.http.web import READ_REFUSED, add_commands
@@ -88,7 +89,7 @@ class LedgerQuery(Query):
 class PaymentsPage:
     """Payments that match."""
 
-    payments: list[Json]
+    payments: Annotated[list[Json], Holds(list[ListedPayment])]
     """By order id."""
 
 
@@ -96,11 +97,13 @@ class PaymentsPage:
 class LedgerPage:
     """A payment's entries in the ledger."""
 
-    entries: list[Json]
+    entries: Annotated[list[Json], Holds(list[LedgerEntry])]
     """In the order in which they were made."""
 
 
-PAYMENT = Declaration("An order's payment: sums, attempts, refunds", refused=READ_REFUSED)
+PAYMENT = Declaration(
+    "An order's payment: sums, attempts, refunds", (DeclaredResponse(PaymentAnswer),), refused=READ_REFUSED
+)
 PAYMENTS = Declaration("Payments, by order", (DeclaredResponse(PaymentsPage),), query=PaymentsQuery)
 LEDGER = Declaration("Ledger entries, in order of time", (DeclaredResponse(LedgerPage),), query=LedgerQuery)
 

@@ -15,13 +15,14 @@ from aiohttp import web
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.payments.answers import OwedPayment
 from services.payments.domain.operations import RefundCharge, RetryRefund
 from services.payments.domain.payment import Payment
 from services.payments.storage import payments
 from services.payments.views import Obstacles, obligations_view
 from shared.core import codec
 from shared.shell.http.access import RequestHandler
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
 from shared.shell.http.problems import json_response
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.ports.http_api import HttpApi
@@ -77,7 +78,7 @@ class OwedQuery(Query):
 class OwedPage:
     """A page of payments of which customers are owed something."""
 
-    owed: list[Json]
+    owed: Annotated[list[Json], Holds(list[OwedPayment])]
     """One that only a newer build can read has `newer`, and the sum."""
     next: str | None
     """The `after` of the next page; null on the last one."""

@@ -87,9 +87,8 @@ async def run_worker(
     store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
     clock = DatabaseClock(store.now)
     shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
-    unfinished = ""
+    unfinished, stopping = "", _told_to_stop()
     shell.metrics.watch_process()
-    stopping = _told_to_stop()
     database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
@@ -98,6 +97,7 @@ async def run_worker(
     shell.metrics.serve_ready(("database", "clock", "kafka", *PARTS), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
+    _tell_place(shell, own.http_host, server.addresses[0][1])
     try:
         await _prepared(shell, engine, clock, settings, name, stopping, catching_up=catch_up is not None)
         if not stopping.is_set():
@@ -124,6 +124,12 @@ async def run_worker(
             await tracer.close()
         log.info("stopped", worker=worker)
     return unfinished
+
+
+def _tell_place(shell: Shell, host: str, port: int) -> None:
+    """To the group, when the worker joins."""
+    if isinstance(shell.source, KafkaSource):
+        shell.source.place = host, port
 
 
 def _told_to_stop() -> asyncio.Event:

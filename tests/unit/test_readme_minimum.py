@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.errors import UsageError
-from deploy.cli.top import known_workers
+from deploy.cli.top import Workers
 from deploy.client.http import no_address
 from deploy.settings import load_process_settings, load_system_settings
 from services.registry import PROCESSES, SERVICES
@@ -50,13 +50,15 @@ def test_every_process_has_its_settings_and_can_be_found(process: str) -> None:
 
 
 def test_top_knows_where_each_service_is() -> None:
-    assert known_workers(None, None) == {name: f"http://127.0.0.1:{8101 + n}" for n, name in enumerate(SERVICES)}
+    assert Workers.of(load_system_settings()).known == {
+        name: f"http://127.0.0.1:{8101 + n}" for n, name in enumerate(SERVICES)
+    }
 
 
 def test_top_names_the_settings_by_which_it_would_find_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORDERBUS_PAYMENTS__HTTP_PORT")
     with pytest.raises(UsageError) as wrong:
-        known_workers(None, None)
+        Workers.of(load_system_settings())
     assert str(wrong.value) == (
         "unknown address: set ORDERBUS_PAYMENTS__HTTP_PORT, or ORDERBUS_PAYMENTS__INTERNAL_URL if it runs on another "
         "machine"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import generate_latest
+import io
+from collections import Counter
+from dataclasses import replace
 
-from deploy.cli.top import Row, Sample, read, row_of, services_of, table
+import pytest
+from prometheus_client import generate_latest
+from rich.console import Console
+
+from deploy.cli.top import COLUMNS, Row, Sample, _line, read, row_of, services_of, table
 from shared.shell.observability.metrics import TABLES, Metrics
 
 
@@ -62,9 +68,42 @@ def test_a_service_adds_its_workers_up_but_not_what_they_say_of_its_tables() -> 
     )
 
 
+WELL = Row("notifications-10", "notifications", "ready", 12345, 12, 12345, 100000, 61.5, 12.5, 123.4, 100000, 3600.0)
+TROUBLED = replace(WELL, operations=9, operations_late=12, operations_in_doubt=3, destinations_paused=1, parked=123)
+SILENT = Row("payments-0", "", "unreachable")
+WAITING = Row("checkout-0", "checkout", "waiting for database, broker, migrations", handled=0.0)
+
+
+def printed(rows: list[Row], width: int | None) -> tuple[list[str], list[str]]:
+    shown, left_out = table(rows, width)
+    out = io.StringIO()
+    Console(file=out, width=width or 1000).print(shown)
+    return [line.rstrip() for line in out.getvalue().splitlines()], left_out
+
+
 def test_the_table_has_a_line_per_worker() -> None:
-    rows = [Row("checkout-0", "checkout", "ready", parked=2), Row("payments-0", "", "unreachable")]
-    assert table(rows).row_count == 2
+    lines, left_out = printed([WELL, SILENT, WAITING], None)
+    assert [line.split()[0] for line in lines] == ["worker", "notifications-10", "payments-0", "checkout-0"]
+    assert left_out == []
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("rows", [[WELL, SILENT], [TROUBLED, WAITING]])
+def test_what_a_terminal_shows_is_whole(rows: list[Row], width: int) -> None:
+    lines, left_out = printed(rows, width)
+    assert max(map(len, lines)) <= width
+    whole, _ = printed(rows, None)
+    titles = ["worker", "state", *(title for title, *_ in COLUMNS), "MB"]
+    cells = [_line(row)[title][0] for row in rows for title in titles if title not in left_out]
+    said = [title for title in titles if title not in left_out] + cells
+    assert Counter("".join("".join(lines).split())) == Counter("".join("".join(said).split()))
+    assert len(whole) == 3
+
+
+def test_what_is_alarming_is_never_left_out() -> None:
+    everything = replace(TROUBLED, undeliverable=12)
+    assert not {"late", "in doubt", "paused", "parked", "undeliv."} & {*printed([everything], 80)[1]}
+    assert {"late", "in doubt", "paused", "parked", "undeliv."} <= {*printed([WELL], 60)[1]}
 
 
 def test_what_a_worker_cannot_read_is_left_empty() -> None:

@@ -8,9 +8,20 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """`Annotated[list[Json], Holds(list[Row])]`: what JSON that is made elsewhere holds, for the OpenAPI document."""
+
+    kind: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.kind)
 
 
 class Query(BaseModel):

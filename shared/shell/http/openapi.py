@@ -12,12 +12,13 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from typing_extensions import is_typeddict
 
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
 from shared.core import Message, Problem
 from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Holds, Json, declaration_of
 from shared.shell.http.problems import json_response
 
 PATH = "/openapi.json"
@@ -195,10 +196,12 @@ class Schemas:
 
 
 def _read_docstrings(kind: Any) -> None:
-    """Let the fields of a dataclass, and of all that it is made of, be described by their docstrings."""
-    if isinstance(kind, type) and is_dataclass(kind) and not hasattr(kind, "__pydantic_config__"):
-        kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
-        for part in get_type_hints(kind).values():
+    """Let the fields of a dataclass or TypedDict, and of all that it is made of, be described by their docstrings."""
+    if isinstance(kind, Holds):
+        _read_docstrings(kind.kind)
+    elif (is_typeddict(kind) or is_dataclass(kind)) and "__pydantic_config__" not in vars(kind):
+        kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
+        for part in get_type_hints(kind, include_extras=True).values():
             _read_docstrings(part)
     for part in get_args(kind):
         _read_docstrings(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core.ids import NIL
 from shared.shell.http.access import EVERY_STORE, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json, Query
+from shared.shell.http.listed import PausedDestination, SilentDestination, WaitingCall
 from shared.shell.http.problems import json_response
 from shared.shell.http.requests import Words, query_in
 from shared.shell.http.web import actor_of
@@ -35,7 +36,7 @@ class OperationsQuery(Query):
 class OperationsPage:
     """A page of calls to outside systems."""
 
-    operations: list[Json]
+    operations: Annotated[list[Json], Holds(list[WaitingCall])]
     """Those that wait to be made or are being made."""
     next: str | None
     """The `after` of the next page; null on the last one."""
@@ -45,9 +46,9 @@ class OperationsPage:
 class Destinations:
     """Outside systems that get no calls at present."""
 
-    paused: list[Json]
+    paused: Annotated[list[Json], Holds(list[PausedDestination])]
     """Those to which all workers make no calls, and why."""
-    no_answer: Sequence[Json]
+    no_answer: Annotated[Sequence[Json], Holds(list[SilentDestination])]
     """Outside systems that this worker finds without an answer."""
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
 from shared.contracts.values import Given
 from shared.shell.http.access import EVERY_STORE, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json
+from shared.shell.http.listed import LateTimer, ParkedBrief, ParkedWhole
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.requests import body_in
 from shared.shell.inbound.parked_rows import shown
@@ -25,10 +27,20 @@ LISTED = 1000
 class Parked:
     """Messages that were parked."""
 
-    parked: list[Json]
+    parked: Annotated[list[Json], Holds(list[ParkedBrief])]
     """Each with where it was in Kafka, its type, and why it was parked."""
     more: bool = False
     """There are more, which are not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedKey:
+    """The first parked messages of a key."""
+
+    parked: Annotated[list[Json], Holds(list[ParkedWhole])]
+    """Each with where it was in Kafka, its type, why it was parked, headers and body."""
+    more: bool = False
+    """Always false: there may be more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Skipping(Given):
 class LateTimers:
     """Timers that are overdue."""
 
-    timers: list[Json]
+    timers: Annotated[list[Json], Holds(list[LateTimer])]
     """Each with its key, and when it was due."""
     more: bool = False
     """There are more, which are not listed."""
@@ -64,7 +76,7 @@ class LateTimers:
 LATE = Declaration("Timers that cannot be read", (DeclaredResponse(LateTimers),))
 LISTING = Declaration("Parked messages, without headers and bodies", (DeclaredResponse(Parked),))
 SHOW = Declaration(
-    "The first parked messages of a key, whole", (DeclaredResponse(Parked),), refused=(HTTPStatus.NOT_FOUND,)
+    "The first parked messages of a key, whole", (DeclaredResponse(ParkedKey),), refused=(HTTPStatus.NOT_FOUND,)
 )
 RETRY = Declaration("Handle a key's parked messages again", (DeclaredResponse(KeyReleased),))
 SKIP = Declaration(
@@ -81,7 +93,7 @@ def add_parking(app: web.Application, parking: Parking) -> None:
         rows = await parking.show(request.match_info["key"])
         if not rows:
             raise not_found("parked key")
-        return json_response(Parked([_whole(row) for row in rows]))
+        return json_response(ParkedKey([_whole(row) for row in rows]))
 
     async def retry(request: web.Request) -> web.Response:
         released = await parking.retry(request.match_info["key"])
@@ -94,7 +106,7 @@ def add_parking(app: web.Application, parking: Parking) -> None:
 
     async def late_timers(request: web.Request) -> web.Response:
         rows = await parking.late_timers(LISTED + 1)
-        timers: list[Json] = [
+        timers: Annotated[list[Json], Holds(list[LateTimer])] = [
             {"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows[:LISTED]
         ]
         return json_response(LateTimers(timers, more=len(rows) > LISTED))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Annotated
 
 import orjson
 from aiohttp import web
 
 from shared.shell.http.access import EVERY_STORE, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Json
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json
+from shared.shell.http.listed import UndeliverableBrief, UndeliverableWhole
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.ports.rows import SHOWN_BYTES, UndeliverableRow
 from shared.shell.ports.store import Store
@@ -22,7 +24,7 @@ LISTED = 100
 class Undeliverable:
     """Messages that Kafka did not accept."""
 
-    undeliverable: list[Json]
+    undeliverable: Annotated[list[Json], Holds(list[UndeliverableBrief])]
     """Each with its topic, its key, and why Kafka did not accept it."""
     more: bool = False
     """There are more, which are not listed."""
@@ -37,7 +39,9 @@ class SentAgain:
 
 
 LISTING = Declaration("Records that Kafka refuses", (DeclaredResponse(Undeliverable),))
-SHOW = Declaration("One of them, with headers and body", refused=(HTTPStatus.NOT_FOUND,))
+SHOW = Declaration(
+    "One of them, with headers and body", (DeclaredResponse(UndeliverableWhole),), refused=(HTTPStatus.NOT_FOUND,)
+)
 RETRY = Declaration(
     "Send it again, and what waits behind it", (DeclaredResponse(SentAgain),), refused=(HTTPStatus.NOT_FOUND,)
 )

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka import broken_connections
+from shared.shell.kafka.member_addresses import announcing
 from shared.shell.kafka.membership import end_other_membership, read_by_no_member
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
 from shared.shell.kafka.tls import tls_context
@@ -74,6 +75,8 @@ class KafkaSource:
 
     def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
         self.settings, self.group, self.member, self.topics = settings, group, member, topics
+        self.place: tuple[str, int] | None = None
+        """Host and port of the member's HTTP API, which the group is told when it joins."""
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned = asyncio.Event()
         self._committed: dict[TopicPartition, int] = {}
@@ -91,6 +94,7 @@ class KafkaSource:
             group_id=self.group,
             group_instance_id=self.member,
             client_id=self.member,
+            partition_assignment_strategy=(announcing(lambda: self.place),),
             auto_offset_reset="earliest",
             session_timeout_ms=SESSION_SECONDS * 1000,
             heartbeat_interval_ms=2000,

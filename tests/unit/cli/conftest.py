@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -65,3 +66,21 @@ def store(services: FakeServices) -> str:
     services.reply("notifications", "GET /stores/maple/webhooks", Reply({"webhooks": [{"endpoint": "we_1"}]}))
     services.reply("fulfillment", "GET /stores/maple/pools/games", Reply({"free": 2, "products": 1}))
     return "maple"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], io.StringIO]:
+    """Standard output is a terminal so many columns wide, from now on."""
+
+    def of(width: int) -> io.StringIO:
+        out = Terminal()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setenv("COLUMNS", str(width))
+        return out
+
+    return of

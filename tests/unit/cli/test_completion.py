@@ -24,7 +24,7 @@ def completed(*words: str) -> list[str]:
     ("words", "offered"),
     [
         (["sto"], ["stores", "stock"]),
-        (["stock", ""], ["list", "set", "adjust", "history"]),
+        (["stock", ""], ["list", "receive", "set", "adjust", "history"]),
         (["stock", "h"], ["history"]),
         (["refund", "--it"], ["--item"]),
         (["stores", "set", "--re"], ["--reset", "--reason"]),

@@ -45,7 +45,7 @@ KEYED = {
         "codes pool",
         "codes provide",
     ),
-    *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
+    *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set", "stock receive"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
     *("stores set", "products set", "webhooks add", "webhooks remove", "webhooks pause"),
     *(
@@ -69,7 +69,7 @@ READING = {
     *("top", "doctor", "env", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
-    *("abandoned", "completion"),
+    *("abandoned", "completion", "delivery downloads"),
     *("webhooks list", "products list", "stores list", "stores show", "stores history"),
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from deploy.cli.order_page import lines
+from deploy.cli.order_page import lines, show_order
 
 AT = "2026-03-03T14:05:00Z"
 
@@ -167,3 +168,48 @@ def test_what_is_to_pay_is_not_called_paid(status: str, refunded: int, said: str
         | {"payment_status": status}
     )
     assert shown.splitlines()[3].endswith(f"(tax 9.12 EUR), {said}")
+
+
+CUSTOMER = {"name": "Karen Jones-Featherstone", "email": "karen.jones.2-ecf346@customers.example"}
+MAIL = {"template": "order_confirmation", "audience": "customer", "state": "failed", "at": AT, "attempts": 12}
+HOOK = {"event": "order.updated", "endpoint": "we_f1ab241b581edc6d6d3f", "state": "delivered", "at": AT, "attempts": 1}
+LONG = {
+    **{"key": "01a22040-dc40-7fc6-8207-23dc63ecf346", "number": "ORD-E26TD363VX", "store": "lighthouse"},
+    **{"status": "pending_payment", "payment_status": "partially_refunded", "fulfilment_status": "unfulfilled"},
+    **{"currency": "EUR", "customer": CUSTOMER, "total": 123456789, "tax": 1234567, "purchased": 123456789},
+    **{"refunded": 123456, "created_at": AT, "message": "The card was declined: not enough money is on the account."},
+    "items": [
+        {
+            **{"item": "1", "product": "Celestial navigation, the course with examination", "quantity": 12},
+            **{"line_total": 123456789, "delivery": "waiting", "trouble": "The provider answers 401 since 14:05."},
+        }
+    ],
+    "payment": {
+        "currency": "EUR",
+        "attempts": [attempt(1, card={"brand": "mastercard", "last4": "4242"}, text="Declined: expired card.")],
+        "refunds": [refund(reference="re_3e06c9a554a00072935d8", note="By bank transfer to the customer.")],
+    },
+    "notifications": {
+        "mails": [MAIL | {"message": "m-1", "text": "Refused by the server: 550 mailbox is not there."}],
+        "webhooks": [HOOK | {"message": f"w-{n}", "text": ""} for n in range(8)],
+        "feeds": {"customer": "lighthouse~customer~c-2-ecf346"},
+    },
+    "timeline": [
+        {"at": AT, "actor": "fulfillment", "what": "delivery.waits_for_staff", "text": "A parcel waits to be sent " * 4}
+    ],
+}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_gets_all_of_it_in_lines_that_fit(width: int, terminal: Callable[[int], io.StringIO]) -> None:
+    out = terminal(width)
+    show_order(LONG)
+    shown = out.getvalue()
+    assert [line for line in shown.splitlines() if len(line) > width and len(line.split()) > 1] == []
+    assert shown.split() == "\n".join(lines(LONG, width)).split()
+    assert {"1234567.89", "pending_payment", "partially_refunded,", "401"} <= {*shown.split()}
+
+
+def test_what_is_piped_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    show_order(LONG)
+    assert capsys.readouterr().out.splitlines() == lines(LONG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.checkout.http import MOST
 from tests.unit.cli.conftest import Orderbus
 from tests.unit.cli.services import FakeServices, Reply
 
@@ -49,3 +50,5 @@ def test_all_pages_are_listed(services: FakeServices, orderbus: Orderbus) -> Non
 
     assert [line.split()[0] for line in said.out.splitlines()] == ["sku", "atlas", "tides"]
     assert "5.00 EUR, 6.00 USD" in said.out and "not sold" in said.out
+    asked = [int(one.query["limit"]) for one in services.received if one.path == "/stores/maple/skus"]
+    assert len(asked) == 2 and max(asked) <= MOST
