@@ -37,6 +37,8 @@ HEARTBEAT = 15.0
 """Seconds between signs of life on a stream without news."""
 HEAD_START = timedelta(seconds=2)
 """A stream without `Last-Event-ID` shows entries from this long before it was opened."""
+REPLAYED_MOST = 1000
+"""Entries that a stream begins with whose reader names an entry that the feed does not have: the newest."""
 SLICE = 5000
 """Entries of a whole feed that are marked in one transaction."""
 MARKING = 2
@@ -88,7 +90,7 @@ class FeedQuery(Query):
 
 class StreamQuery(Query):
     after: UUID | None = None
-    """As `Last-Event-ID`, which comes first."""
+    """As `Last-Event-ID`, which counts if both are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,12 @@ class FeedToken:
     """When it stops being valid."""
 
 
-LAST_EVENT_ID = Header("Last-Event-ID", "The id of the last entry that the reader has.")
+LAST_EVENT_ID = Header(
+    "Last-Event-ID",
+    "The id of the last entry that the reader has: the stream begins with the entry after it. An id that the feed does "
+    f"not have, such as `{NIL}`: it begins with the newest {REPLAYED_MOST:,} entries, oldest first. Missing: it begins "
+    "now.",
+)
 READ = Declaration("A feed, newest entries first", (DeclaredResponse(FeedPage),), query=FeedQuery)
 STREAM = Declaration(
     "Follow a feed live",
@@ -204,9 +211,7 @@ class Feeds:
         return await self._mark(request, feed_entries.c.archived_at)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: `entry` for each new entry, `unread` when the count changes. `Last-Event-ID` (an entry's
-        id) continues after it; without it the stream begins now. It ends with the token of its reader, who connects
-        again with a new one."""
+        """Server-sent events. It ends with the token of its reader, who connects again with a new one."""
         recipient = request.match_info["recipient"]
         self._count(recipient)  # before anything is awaited
         try:
@@ -244,9 +249,10 @@ class Feeds:
         """The place after which the stream begins."""
         after, last = query_in(request, StreamQuery).after, header_in(request, LAST_EVENT_ID)
         id = _uuid(last) if last else after
-        if id and (at := await _at(self._engine, recipient, id)):
-            return at, id
-        return datetime.now(UTC) - HEAD_START, NIL
+        if id is None:
+            return datetime.now(UTC) - HEAD_START, NIL
+        at = await _at(self._engine, recipient, id)
+        return (at, id) if at else await _before_newest(self._engine, recipient, REPLAYED_MOST)
 
     async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
         recipient = request.match_info["recipient"]
@@ -313,6 +319,16 @@ async def _at(engine: AsyncEngine, recipient: str, id: UUID) -> datetime | None:
     async with engine.connect() as connection:
         at: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return at
+
+
+async def _before_newest(engine: AsyncEngine, recipient: str, most: int) -> tuple[datetime, UUID]:
+    """The place after which so many entries of the feed follow, or all."""
+    table = feed_entries
+    query = sa.select(table.c.at, table.c.id).where(table.c.key == recipient)
+    query = query.order_by(table.c.at.desc(), table.c.id.desc()).offset(most).limit(1)
+    async with engine.connect() as connection:
+        row = (await connection.execute(query)).one_or_none()
+    return (row.at, row.id) if row else (BEGINNING, NIL)
 
 
 def _uuid(given: str) -> UUID:
