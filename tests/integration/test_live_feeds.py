@@ -15,7 +15,7 @@ import orjson
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifications import feeds
@@ -336,7 +336,7 @@ async def test_one_customer_does_not_take_the_streams_of_others(new_database: Ne
             writer.close()
 
 
-async def replayed(server: TestServer, recipient: str, last: str, query: str = "") -> list[str]:
+async def replayed(server: BaseTestServer, recipient: str, last: str, query: str = "") -> list[str]:
     """The ids of the entries that a stream begins with, up to the number of unread ones, which comes after them."""
     headers = BEARER | ({"Last-Event-ID": last} if last else {})
     url, said = server.make_url(f"/feeds/{recipient}/stream{query}"), b""

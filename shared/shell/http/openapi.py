@@ -18,7 +18,7 @@ from shared.contracts.envelope import KEY_PATTERN, encode
 from shared.contracts.examples import EXAMPLES
 from shared.core import Message, Problem
 from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
+from shared.shell.http.declaration import FORM, JSON, Declaration, DeclaredResponse, Header, Json, declaration_of
 from shared.shell.http.problems import json_response
 
 PATH = "/openapi.json"
@@ -54,7 +54,7 @@ VARIABLES: Mapping[str, Json] = {
     "id": {"type": "string", "description": "The record's number."},
 }
 """What stands for the variables of paths."""
-PAGE, FORM = "text/html", "application/x-www-form-urlencoded"
+PAGE = "text/html"
 BINARY: Json = {"type": "string", "format": "binary"}
 ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
 PROBLEMS: Mapping[HTTPStatus, str] = {
@@ -67,7 +67,7 @@ PROBLEMS: Mapping[HTTPStatus, str] = {
     HTTPStatus.GONE: "It existed, and does not any more.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The `Idempotency-Key` was used for another request.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type, or another encoding.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type than those named here, or is compressed.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: repeat it after `Retry-After`.",
     HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now: repeat it after `Retry-After`, under the same key.",
 }
@@ -296,14 +296,14 @@ def _body(declaration: Declaration, schemas: Schemas) -> Json:
         fields = {name: {"type": "string", "description": what} for name, what in declaration.form.items()}
         return {"required": True, "content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
     if declaration.body is None:
-        return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
+        return {"description": declaration.raw_body, "required": True, "content": {JSON: {"schema": {}}}}
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
-    content: Json = {"application/json": {"schema": schema}}
+    content: Json = {JSON: {"schema": schema}}
     if issubclass(declaration.body, Message) and (example := EXAMPLES.get(declaration.body)):
         body = json.loads(encode(example))
         given = {name: value for name, value in body.items() if name not in declaration.from_path}
-        content["application/json"]["example"] = given
+        content[JSON]["example"] = given
     if declaration.file_media:
         content[declaration.file_media] = {"schema": BINARY}
     return {"required": bool(needed.get("required")), "content": content}
