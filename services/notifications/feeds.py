@@ -21,12 +21,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.domain.feed import is_customer
 from services.notifications.gateways.feed_tokens import FeedTokens
-from services.notifications.live_feeds import Follower, LiveFeeds, count_unread, entry_view
+from services.notifications.live_feeds import Follower, LiveFeeds, ShownEntry, count_unread, entry_view
 from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
 from shared.shell.http.access import OF_RECIPIENT, PRINCIPAL, RequestHandler, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Query
 from shared.shell.http.limits import Budget
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import Number, body_in, header_in, query_in
@@ -97,7 +97,7 @@ class StreamQuery(Query):
 class FeedPage:
     """A page of a recipient's feed."""
 
-    entries: list[Json]
+    entries: list[ShownEntry]
     """Newest first."""
     unread: int
     """How many entries of the whole feed are unread."""
@@ -120,7 +120,7 @@ class FeedToken:
     """A token that reads and marks one recipient's feed, for a browser."""
 
     token: str
-    """Sent as `Authorization: Bearer <token>`, or as `?token=` where a browser cannot set headers."""
+    """Sent as `Authorization: Bearer <token>`, never in an address."""
     expires: datetime
     """When it stops being valid."""
 
@@ -138,7 +138,10 @@ STREAM = Declaration(
         DeclaredResponse(
             None,
             media="text/event-stream",
-            description="Server-sent events: `entry` for each new entry, `unread` when their number changes.",
+            description="Server-sent events. `entry`, with the entry's id as its `id` and a ShownEntry as its data: "
+            'each new entry, up to a second late. `unread`, with `{"unread": 3}` as its data: how many entries of '
+            "the feed are unread (1000: or more), first and whenever that changes; entries that are marked elsewhere "
+            "are not sent again. A comment after each 15 seconds without news.",
         ),
     ),
     query=StreamQuery,

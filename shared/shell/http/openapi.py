@@ -40,7 +40,9 @@ VARIABLES: Mapping[str, Json] = {
     "recipient": {
         "type": "string",
         "pattern": "^[^/]{1,200}$",
-        "description": "`<store>~customer~<id or email>`, or `<store>~staff`.",
+        "description": "`<store>~customer~<customer.id>`; of a customer without an id `<store>~guest~<the first 24 hex "
+        "digits of SHA-256 of the lower-case email>`; of the store's staff `<store>~staff`, which has no tokens. "
+        "`GET /orders/{key}/notifications` names an order's (`feeds`). A feed that nothing was entered in is empty.",
     },
     "file": {"type": "string", "minLength": 1, "maxLength": 200, "description": "The file's name, which may have `/`."},
     "item": {

@@ -57,14 +57,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommandAccepted:
-    """The command was carried out."""
+    """The command was accepted and committed. What it starts (a refund, a delivery) may still fail."""
 
     accepted: Literal[True]
     """Always true."""
     id: str
-    """The command's message id."""
+    """The command's id: `ce_correlationid` of all messages that follow from it."""
     duplicate: bool
-    """An earlier request with the same Idempotency-Key had done it."""
+    """An earlier request with the same Idempotency-Key had done it: nothing follows from this one."""
 
 
 def protection(principals: Principals, limits: Limits | None = None) -> Middleware:
