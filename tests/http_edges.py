@@ -112,6 +112,7 @@ def request_of(
 ) -> bytes:
     target = target.encode() if isinstance(target, str) else target
     lines = [f"{method} ".encode() + target + b" HTTP/1.1", b"Host: test", b"Connection: close"]
-    given = {**BEARER, "Idempotency-Key": "k", "Content-Length": str(len(body)), **(headers or {})}
+    usual = {"Idempotency-Key": "k", "Content-Type": "application/json", "Content-Length": str(len(body))}
+    given = {**BEARER, **usual, **(headers or {})}
     lines += [f"{name}: ".encode() + (v.encode() if isinstance(v, str) else v) for name, v in given.items()]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -52,7 +52,8 @@ _ENVELOPE: Json = {
         "ce_id": {
             "type": "string",
             "format": "uuid",
-            "description": "A UUIDv7; the same if the message is sent again.",
+            "description": "A UUID, the same if the message is sent again. Of version 7, or of version 8 where it "
+            "tells no time: of what follows from a command over HTTP, for example.",
         },
         "ce_source": {
             "type": "string",

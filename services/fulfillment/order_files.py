@@ -25,9 +25,9 @@ from shared.contracts.values import FreeText, Wait
 from shared.core import Refused
 from shared.shell.http.access import FindStore, add_route, found_by
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Query
-from shared.shell.http.problems import ProblemResponse, bad_request, not_found
+from shared.shell.http.problems import bad_request, not_found
 from shared.shell.http.requests import IDEMPOTENCY_KEY, Words, is_read, query_in
-from shared.shell.http.web import CommandAccepted, actor_of, answered, identity_of
+from shared.shell.http.web import CommandAccepted, actor_of, answered, identity_of, refusal
 from shared.shell.ports.http_api import Accepted, HttpApi
 
 PATH = "/orders/{key}/items/{item}/file"
@@ -119,9 +119,8 @@ def add_order_file(
         if answer is None:
             raise not_found("order in fulfillment")
         if isinstance(answer, Refused):
-            unread = not is_read(request)
-            raise ProblemResponse(HTTPStatus.CONFLICT, answer.text, answer.code, answer.problems, close=unread)
-        response = answered(answer)
+            raise refusal(request, answer, close=not is_read(request))
+        response = answered(request, answer)
         if not is_read(request):
             response.force_close()
         return response

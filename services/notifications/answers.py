@@ -7,31 +7,6 @@ from datetime import datetime
 from typing_extensions import TypedDict
 
 
-class FeedEntry(TypedDict):
-    """An entry of a feed."""
-
-    id: str
-    """The entry's id."""
-    order: str
-    """The order's id."""
-    number: str
-    """The order's number."""
-    kind: str
-    """What it is about: `order_completed`."""
-    title: str
-    """In the reader's language."""
-    text: str
-    """Further words; may be empty."""
-    link: str | None
-    """Where it leads."""
-    at: datetime
-    """When it happened."""
-    read: bool
-    """It was marked as read."""
-    archived: bool
-    """It was archived."""
-
-
 class MessageAttempt(TypedDict):
     """One try to send a message."""
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,15 +19,14 @@ from aiohttp import hdrs, web
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifications.answers import FeedEntry
 from services.notifications.domain.feed import is_customer
 from services.notifications.gateways.feed_tokens import FeedTokens
-from services.notifications.live_feeds import Follower, LiveFeeds, count_unread, entry_view
+from services.notifications.live_feeds import Follower, LiveFeeds, ShownEntry, count_unread, entry_view
 from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
 from shared.shell.http.access import OF_RECIPIENT, PRINCIPAL, RequestHandler, add_route
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Holds, Json, Query
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Query
 from shared.shell.http.limits import Budget
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import Number, body_in, header_in, query_in
@@ -38,6 +37,8 @@ HEARTBEAT = 15.0
 """Seconds between signs of life on a stream without news."""
 HEAD_START = timedelta(seconds=2)
 """A stream without `Last-Event-ID` shows entries from this long before it was opened."""
+REPLAYED_MOST = 1000
+"""Entries that a stream begins with whose reader names an entry that the feed does not have: the newest."""
 SLICE = 5000
 """Entries of a whole feed that are marked in one transaction."""
 MARKING = 2
@@ -89,14 +90,14 @@ class FeedQuery(Query):
 
 class StreamQuery(Query):
     after: UUID | None = None
-    """As `Last-Event-ID`, which comes first."""
+    """As `Last-Event-ID`, which counts if both are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
     """A page of a recipient's feed."""
 
-    entries: Annotated[list[Json], Holds(list[FeedEntry])]
+    entries: list[ShownEntry]
     """Newest first."""
     unread: int
     """How many entries of the whole feed are unread."""
@@ -119,12 +120,17 @@ class FeedToken:
     """A token that reads and marks one recipient's feed, for a browser."""
 
     token: str
-    """Sent as `Authorization: Bearer <token>`, or as `?token=` where a browser cannot set headers."""
+    """Sent as `Authorization: Bearer <token>`, never in an address."""
     expires: datetime
     """When it stops being valid."""
 
 
-LAST_EVENT_ID = Header("Last-Event-ID", "The id of the last entry that the reader has.")
+LAST_EVENT_ID = Header(
+    "Last-Event-ID",
+    "The id of the last entry that the reader has: the stream begins with the entry after it. An id that the feed does "
+    f"not have, such as `{NIL}`: it begins with the newest {REPLAYED_MOST:,} entries, oldest first. Missing: it begins "
+    "now.",
+)
 READ = Declaration("A feed, newest entries first", (DeclaredResponse(FeedPage),), query=FeedQuery)
 STREAM = Declaration(
     "Follow a feed live",
@@ -132,7 +138,10 @@ STREAM = Declaration(
         DeclaredResponse(
             None,
             media="text/event-stream",
-            description="Server-sent events: `entry` for each new entry, `unread` when their number changes.",
+            description="Server-sent events. `entry`, with the entry's id as its `id` and a ShownEntry as its data: "
+            'each new entry, up to a second late. `unread`, with `{"unread": 3}` as its data: how many entries of '
+            "the feed are unread (1000: or more), first and whenever that changes; entries that are marked elsewhere "
+            "are not sent again. A comment after each 15 seconds without news.",
         ),
     ),
     query=StreamQuery,
@@ -205,9 +214,7 @@ class Feeds:
         return await self._mark(request, feed_entries.c.archived_at)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: `entry` for each new entry, `unread` when the count changes. `Last-Event-ID` (an entry's
-        id) continues after it; without it the stream begins now. It ends with the token of its reader, who connects
-        again with a new one."""
+        """Server-sent events. It ends with the token of its reader, who connects again with a new one."""
         recipient = request.match_info["recipient"]
         self._count(recipient)  # before anything is awaited
         try:
@@ -245,9 +252,10 @@ class Feeds:
         """The place after which the stream begins."""
         after, last = query_in(request, StreamQuery).after, header_in(request, LAST_EVENT_ID)
         id = _uuid(last) if last else after
-        if id and (at := await _at(self._engine, recipient, id)):
-            return at, id
-        return datetime.now(UTC) - HEAD_START, NIL
+        if id is None:
+            return datetime.now(UTC) - HEAD_START, NIL
+        at = await _at(self._engine, recipient, id)
+        return (at, id) if at else await _before_newest(self._engine, recipient, REPLAYED_MOST)
 
     async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
         recipient = request.match_info["recipient"]
@@ -314,6 +322,16 @@ async def _at(engine: AsyncEngine, recipient: str, id: UUID) -> datetime | None:
     async with engine.connect() as connection:
         at: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return at
+
+
+async def _before_newest(engine: AsyncEngine, recipient: str, most: int) -> tuple[datetime, UUID]:
+    """The place after which so many entries of the feed follow, or all."""
+    table = feed_entries
+    query = sa.select(table.c.at, table.c.id).where(table.c.key == recipient)
+    query = query.order_by(table.c.at.desc(), table.c.id.desc()).offset(most).limit(1)
+    async with engine.connect() as connection:
+        row = (await connection.execute(query)).one_or_none()
+    return (row.at, row.id) if row else (BEGINNING, NIL)
 
 
 def _uuid(given: str) -> UUID:

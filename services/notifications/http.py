@@ -199,7 +199,7 @@ def _register(api: HttpApi, *, private: bool) -> RequestHandler:
             compared_by=command.model_copy(update={"secret": ""}),  # each repetition has another one
         )
         if isinstance(answer, Refused):
-            return answered(answer)
+            return answered(request, answer)
         shown = None if answer.duplicate else secret
         made = MadeEndpoint(
             endpoint, without_password(new.url), new.events, paused=False, secret=shown, duplicate=answer.duplicate
@@ -222,7 +222,9 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         store, identity, command = _store(request), identity_of(request), await command_in(request, kind)
-        return answered(await api.submit(command, store, identity=identity, actor=actor_of(request), store=store))
+        return answered(
+            request, await api.submit(command, store, identity=identity, actor=actor_of(request), store=store)
+        )
 
     return handle
 

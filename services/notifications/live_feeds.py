@@ -275,19 +275,44 @@ def entry_event(row: sa.RowMapping) -> bytes:
     return event_of("entry", entry_view(row), str(row["id"]))
 
 
-def entry_view(row: sa.RowMapping) -> dict[str, Any]:
-    return {
-        "id": str(row["id"]),
-        "order": row["order_id"],
-        "number": row["number"],
-        "kind": row["kind"],
-        "title": row["title"],
-        "text": row["text"],
-        "link": row["link"],
-        "at": row["at"],
-        "read": row["read_at"] is not None,
-        "archived": row["archived_at"] is not None,
-    }
+@dataclass(frozen=True, slots=True)
+class ShownEntry:
+    """One entry of a feed, on a page and in a stream."""
+
+    id: UUID
+    """Names the entry. Ids are not in order of time: sort by `at`."""
+    order: str
+    """The order's id."""
+    number: str
+    """The order's number, as people say it."""
+    kind: str
+    """Customers: `order_placed`, `order_paid`, `request_received`, `request_accepted`, `request_declined`,
+    `card_needed`, `payment_failed`, `confirm_payment`, `payment_reminder`, `delivered`, `shipped`,
+    `order_failed`, `order_completed`, `order_cancelled`, `order_expired`, `refund`, `refund_returned`,
+    `store_answers`. Staff: `new_order`, `new_request`, `request_accepted`, `request_declined`,
+    `delivery_failure`, `delivery_waiting`, `supply_low`, `waits_for_staff`, `order_failed`, `order_cancelled`,
+    `refund`, `refund_failure`, `stray_charge`, `customer_asks`, `email_failed`, `webhook_exhausted`. More may come."""
+    title: str
+    """One line, in the reader's language. Text, never HTML."""
+    text: str
+    """More about it; may be empty. Text, never HTML."""
+    link: str | None
+    """Where to pay, confirm or give a card; null where there is nothing to do."""
+    at: datetime
+    """When it happened."""
+    read: bool
+    """Its reader has marked it as read."""
+    archived: bool
+    """Its reader has archived it: it is no longer on the feed's pages, unless they are asked for."""
+
+
+def entry_view(row: sa.RowMapping) -> ShownEntry:
+    return ShownEntry(
+        *(UUID(str(row["id"])), row["order_id"], row["number"], row["kind"], row["title"], row["text"], row["link"]),
+        at=row["at"],
+        read=row["read_at"] is not None,
+        archived=row["archived_at"] is not None,
+    )
 
 
 def event_of(name: str, data: object, id: str = "") -> bytes:

@@ -205,7 +205,8 @@ async def test_commands_are_accepted_once_or_refused(running: Running) -> None:
     assert (await running.ask("POST", "/orders/o-1/cancel", {"reason": "Mistake"}, "k"))[1]["duplicate"] is True
     status, refused = await running.ask("POST", "/orders/o-1/cancel")
     assert (status, refused["code"]) == (409, "not_cancellable")
-    assert (await running.ask("POST", "/orders/o-9/complete"))[1]["code"] == "unknown_order"
+    status, unknown = await running.ask("POST", "/orders/o-9/complete")
+    assert (status, unknown["code"]) == (404, "not_found")
     assert (await running.ask("PUT", "/stores/northwind", {"name": "x"}))[0] == 400
 
 

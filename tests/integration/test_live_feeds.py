@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import aiohttp
 import orjson
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.notifications import feeds
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.live_feeds import PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
 from services.notifications.settings import NotificationsSettings
@@ -24,7 +27,7 @@ from shared.core.ids import NIL
 from shared.settings import example_settings
 from shared.shell.postgres.engine import create_read_engine
 from shared.shell.postgres.migration import migrate
-from tests.http_edges import request_of, service_edge
+from tests.http_edges import BEARER, request_of, service_edge
 from tests.integration.conftest import NewDatabase
 
 MARK = "update feed_entries set read_at = now(), changed_in = pg_current_xact_id() where key = :key"
@@ -331,6 +334,41 @@ async def test_one_customer_does_not_take_the_streams_of_others(new_database: Ne
         assert status == 200
         for _, _, writer in [*opened, (0, None, other)]:
             writer.close()
+
+
+async def replayed(server: BaseTestServer, recipient: str, last: str, query: str = "") -> list[str]:
+    """The ids of the entries that a stream begins with, up to the number of unread ones, which comes after them."""
+    headers = BEARER | ({"Last-Event-ID": last} if last else {})
+    url, said = server.make_url(f"/feeds/{recipient}/stream{query}"), b""
+    async with asyncio.timeout(20), aiohttp.request("GET", url, headers=headers) as stream:
+        while b"event: unread" not in said:
+            said += await stream.content.readany()
+    return re.findall(r"^id: (.+)$", said.decode(), re.MULTILINE)
+
+
+async def test_a_stream_begins_after_the_entry_that_its_reader_has(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all of them, up to a number, if it has none or one that is gone; with none if it says nothing."""
+    monkeypatch.setattr(feeds, "REPLAYED_MOST", 5, raising=False)
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    edge = service_edge("notifications", url)
+    few, many = entries("s~customer~c-1", ago=timedelta(hours=1), count=3), entries("s~staff", count=8)
+    for row in many:
+        row["at"] -= timedelta(hours=1)
+    async with edge.engine.begin() as connection:
+        await connection.execute(sa.insert(feed_entries), few + many)
+    ids, staff = [str(row["id"]) for row in few], [str(row["id"]) for row in many]
+    async with TestServer(edge.application) as server:
+        for unknown in (str(NIL), str(uuid4()), staff[0]):
+            assert await replayed(server, "s~customer~c-1", unknown) == ids
+        assert await replayed(server, "s~customer~c-1", "", f"?after={NIL}") == ids
+        assert await replayed(server, "s~customer~c-1", ids[0]) == ids[1:]
+        assert await replayed(server, "s~customer~c-1", "") == []
+        assert await replayed(server, "s~staff", str(NIL)) == staff[-5:]
+        assert await replayed(server, "s~customer~c-9", str(NIL)) == []
+    await edge.engine.dispose()
 
 
 async def test_whether_a_stream_is_there_can_be_asked_without_following_it(new_database: NewDatabase) -> None:

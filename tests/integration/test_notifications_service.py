@@ -268,7 +268,7 @@ async def test_endpoints_are_paused_resumed_and_removed_and_paused_deliveries_ar
     assert (status, refused["code"]) == (409, "nothing_to_replay")
 
     assert (await running.ask("DELETE", endpoint, None, "gone"))[0] == 202
-    assert (await running.ask("DELETE", endpoint, None, "gone twice"))[0] == 409
+    assert (await running.ask("DELETE", endpoint, None, "gone twice"))[0] == 404
     assert await read_endpoints(running.engine, STORE.id) == Endpoints()
 
 

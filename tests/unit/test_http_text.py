@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
 
 from services.registry import SERVICES
+from shared.shell.http.declaration import declaration_of
 from tests.http_edges import Route, ServiceEdge, exchange, request_of, routes_of, service_edge
 
 BAD = {
@@ -115,6 +116,45 @@ async def test_in_the_body(served: tuple[ServiceEdge, int], headers: dict[str, s
         if route.method in ("POST", "PUT") and route.path.startswith(("/orders", "/stores")):
             request = request_of(route.method, route.with_variables("o-1"), headers, b"\x1f\x8bno archive")
             assert await exchange(port, request) == status, route
+
+
+OTHER_MEDIA: list[dict[str, str | bytes]] = [
+    {"Content-Type": media}
+    for media in ("text/plain", "application/x-www-form-urlencoded", "application/xml", "text/json", "nonsense", "")
+]
+OWN_MEDIA = {
+    "POST /pay/{token}": "application/x-www-form-urlencoded",
+    "POST /stores/{store}/pools/{pool}/codes": "text/csv",
+}
+"""What else than JSON a route takes."""
+
+
+def reads_text(edge: ServiceEdge) -> Iterator[Route]:
+    """Routes whose body is JSON or a form: no file, and not what a provider sends and signs."""
+    handlers = [each.handler for each in edge.application.router.routes() if each.method != "HEAD"]
+    for route, handler in zip(routes_of(edge.application), handlers, strict=True):
+        declared = declaration_of(handler)
+        assert declared
+        if declared.body or declared.form:
+            yield route
+
+
+async def test_in_the_content_type(served: tuple[ServiceEdge, int]) -> None:
+    """A body that is read as JSON has said that it is JSON, with any parameters; it is not read otherwise."""
+    edge, port = served
+    routes = list(reads_text(edge))
+    assert len(routes) > 3
+
+    async def asked(route: Route, headers: dict[str, str | bytes]) -> int:
+        return await exchange(port, request_of(route.method, route.with_variables("7"), headers, b"?"))
+
+    for route in routes:
+        for headers in OTHER_MEDIA:
+            refused = headers["Content-Type"] != OWN_MEDIA.get(f"{route.method} {route.path}")
+            assert (await asked(route, headers) == 415) is refused, (route, headers)
+        if "/pay/" not in route.path:
+            for given in ("application/json", "Application/JSON; charset=utf-8", 'application/json;v="1"'):
+                assert await asked(route, {"Content-Type": given}) not in (202, 415), (route, given)
 
 
 @pytest.mark.parametrize("body", [b"zz\r\nxx\r\n", b"5\r\nabc\r\n0\r\n\r\n"])

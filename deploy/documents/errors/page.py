@@ -15,8 +15,9 @@ Written by `python -m deploy.documents` from the code, with [what to do](../depl
 
 A command that cannot be obeyed changes nothing, and is answered: over Kafka with the service's refusal
 (`checkout.refused`, `payments.refused`, `fulfillment.refused`, `notifications.refused`), over HTTP with status 409
-and `application/problem+json`. Both have a `code`, a `text` for people (`title` over HTTP), and `problems`, which
-list everything that is wrong: each with its `field`, a `code` and a `text`. A code's meaning stays; texts may change.
+(404 where the path names what does not exist) and `application/problem+json`. Both have a `code`, a `text` for
+people (`title` over HTTP), and `problems`, which list everything that is wrong: each with its `field`, a `code` and
+a `text`. A code's meaning stays; texts may change.
 New codes may come: treat one that you do not know as a refusal whose text says why.
 
 After {again}, send the same request under the same

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Literal
 
 import sqlalchemy as sa
-from aiohttp import web
+from aiohttp import hdrs, web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.api_clients import STORE, STORE_SHAPE
@@ -21,6 +21,7 @@ from shared.shell.http.problems import ProblemResponse, bad_request, not_found
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FindStore = Callable[[str], Awaitable[str | None]]
 """The store of a key; None where there is no such key."""
+_READS = (hdrs.METH_GET, hdrs.METH_HEAD)
 PRINCIPAL = web.RequestKey("principal", Principal)
 
 
@@ -127,11 +128,14 @@ async def check(principal: Principal, access: Access, request: web.Request) -> N
             raise _forbidden("This token is for another feed.")
         return
     named = _named(scope, request)
-    if principal.stores is None:
-        return
     if scope.find is not None:
-        if await scope.find(named) not in principal.stores:
-            raise not_found("order")  # whether another store has it is not said
+        if principal.stores is None and request.method in _READS:
+            return  # the route finds out
+        store = await scope.find(named)
+        if store is None or not (principal.stores is None or store in principal.stores):
+            raise not_found("order, or this service does not know it yet")  # whether another store has it is not said
+    elif principal.stores is None:
+        return
     elif scope is EVERY_STORE:
         raise _forbidden("This is about all stores. It needs a client of all stores.")
     elif named not in principal.stores:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 Json = dict[str, Any]
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class DeclaredResponse:
     gives: object = Json
     """The type of its JSON; None: it has another body, or none."""
     status: HTTPStatus = HTTPStatus.OK
-    media: str = "application/json"
+    media: str = JSON
     """Empty: it has no body."""
     description: str = ""
 
@@ -72,6 +73,13 @@ class Declaration:
     @property
     def has_body(self) -> bool:
         return bool(self.body or self.raw_body or self.form or self.file_media)
+
+    @property
+    def body_media(self) -> tuple[str, ...]:
+        """The content types that a body may have. Empty: any, of a file or of what another system declares."""
+        if self.body:
+            return (JSON, self.file_media) if self.file_media else (JSON,)
+        return (FORM,) if self.form else ()
 
 
 def declare(handler: object, declaration: Declaration) -> None:

@@ -18,7 +18,16 @@ from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
 from shared.core import Message, Problem
 from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
-from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Holds, Json, declaration_of
+from shared.shell.http.declaration import (
+    FORM,
+    JSON,
+    Declaration,
+    DeclaredResponse,
+    Header,
+    Holds,
+    Json,
+    declaration_of,
+)
 from shared.shell.http.problems import json_response
 
 PATH = "/openapi.json"
@@ -40,7 +49,9 @@ VARIABLES: Mapping[str, Json] = {
     "recipient": {
         "type": "string",
         "pattern": "^[^/]{1,200}$",
-        "description": "`<store>~customer~<id or email>`, or `<store>~staff`.",
+        "description": "`<store>~customer~<customer.id>`; of a customer without an id `<store>~guest~<the first 24 hex "
+        "digits of SHA-256 of the lower-case email>`; of the store's staff `<store>~staff`, which has no tokens. "
+        "`GET /orders/{key}/notifications` names an order's (`feeds`). A feed that nothing was entered in is empty.",
     },
     "file": {"type": "string", "minLength": 1, "maxLength": 200, "description": "The file's name, which may have `/`."},
     "item": {
@@ -54,7 +65,7 @@ VARIABLES: Mapping[str, Json] = {
     "id": {"type": "string", "description": "The record's number."},
 }
 """What stands for the variables of paths."""
-PAGE, FORM = "text/html", "application/x-www-form-urlencoded"
+PAGE = "text/html"
 BINARY: Json = {"type": "string", "format": "binary"}
 ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
 PROBLEMS: Mapping[HTTPStatus, str] = {
@@ -67,7 +78,7 @@ PROBLEMS: Mapping[HTTPStatus, str] = {
     HTTPStatus.GONE: "It existed, and does not any more.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The `Idempotency-Key` was used for another request.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type, or another encoding.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type than those named here, or is compressed.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: repeat it after `Retry-After`.",
     HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now: repeat it after `Retry-After`, under the same key.",
 }
@@ -298,16 +309,16 @@ def _body(declaration: Declaration, schemas: Schemas) -> Json:
         fields = {name: {"type": "string", "description": what} for name, what in declaration.form.items()}
         return {"required": True, "content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
     if declaration.body is None:
-        return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
+        return {"description": declaration.raw_body, "required": True, "content": {JSON: {"schema": {}}}}
     from shared.contracts.examples import EXAMPLES  # noqa: PLC0415  # 3 MB, and documents are seldom asked for
 
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
-    content: Json = {"application/json": {"schema": schema}}
+    content: Json = {JSON: {"schema": schema}}
     if issubclass(declaration.body, Message) and (example := EXAMPLES.get(declaration.body)):
         body = json.loads(encode(example))
         given = {name: value for name, value in body.items() if name not in declaration.from_path}
-        content["application/json"]["example"] = given
+        content[JSON]["example"] = given
     if declaration.file_media:
         content[declaration.file_media] = {"schema": BINARY}
     return {"required": bool(needed.get("required")), "content": content}

@@ -16,7 +16,7 @@ from shared.contracts.envelope import BadBody, decode, has_nul
 from shared.contracts.problems import problems_of
 from shared.contracts.values import Moment
 from shared.core import Command, Problem
-from shared.shell.http.declaration import Declaration, Header, Query, declared_in
+from shared.shell.http.declaration import Declaration, Header, Query, declaration_of, declared_in
 from shared.shell.http.limits import BODY_BYTES, LIMITS, MAX_REQUEST
 from shared.shell.http.problems import bad_request, unsupported
 
@@ -40,6 +40,14 @@ def check_text(request: web.Request) -> None:
         raise bad_request("The path or the query is not valid UTF-8, or contains a NUL character.")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise unsupported("Compressed bodies are not accepted. Leave out the header Content-Encoding.")
+
+
+def check_media(request: web.Request) -> None:
+    """A body has a content type that its route declares. Raises ProblemResponse."""
+    declared = declaration_of(request.match_info.handler)
+    accepted = declared.body_media if declared else ()
+    if accepted and request.body_exists and request.content_type not in accepted:
+        raise unsupported(f"The header Content-Type must be {' or '.join(accepted)}: the body is read as that.")
 
 
 def _is_text(quoted: str) -> bool:

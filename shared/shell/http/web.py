@@ -37,7 +37,7 @@ from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, BUDGET, CLIENT, LIMITS, Limits, client_of
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
-from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, idempotency_key
+from shared.shell.http.requests import IDEMPOTENCY_KEY, check_media, check_text, command_in, idempotency_key
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.ports.tables import WrittenByNewer
@@ -57,14 +57,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommandAccepted:
-    """The command was carried out."""
+    """The command was accepted and committed. What it starts (a refund, a delivery) may still fail."""
 
     accepted: Literal[True]
     """Always true."""
     id: str
-    """The command's message id."""
+    """The command's id: `ce_correlationid` of all messages that follow from it."""
     duplicate: bool
-    """An earlier request with the same Idempotency-Key had done it."""
+    """An earlier request with the same Idempotency-Key had done it: nothing follows from this one."""
 
 
 def protection(principals: Principals, limits: Limits | None = None) -> Middleware:
@@ -76,6 +76,7 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
     async def guard(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         try:
             await _admit(request, principals, bounds)
+            check_media(request)
             return await handler(request)
         except (ProblemResponse, WrittenByNewer) as problem:
             return (newer() if isinstance(problem, WrittenByNewer) else problem).response()
@@ -194,13 +195,21 @@ def command_handler(api: HttpApi, kind: type[Command], key_of: KeyOf) -> Request
         identity, command = identity_of(request), await command_in(request, kind)
         require(request[PRINCIPAL], command.also_needs())
         answer = await api.submit(command, key, identity=identity, actor=actor_of(request))
-        return answered(answer)
+        return answered(request, answer)
 
     return handle
 
 
-def answered(answer: Accepted | Refused) -> web.Response:
-    """202 accepted, or 409 refused with code and text."""
+def refusal(request: web.Request, refused: Refused, *, close: bool = False) -> ProblemResponse:
+    """With its code and text: 404 where the path names what does not exist (`unknown_store` of a path with `{store}`),
+    otherwise 409. `close`: as ProblemResponse has it."""
+    unknown = {f"unknown_{'order' if name == 'key' else name}" for name in request.match_info}
+    status = HTTPStatus.NOT_FOUND if refused.code in unknown else HTTPStatus.CONFLICT
+    return ProblemResponse(status, refused.text, refused.code, refused.problems, close=close)
+
+
+def answered(request: web.Request, answer: Accepted | Refused) -> web.Response:
+    """202 accepted. Raises what `refusal` gives."""
     if isinstance(answer, Refused):
-        raise ProblemResponse(HTTPStatus.CONFLICT, answer.text, answer.code, answer.problems)
+        raise refusal(request, answer)
     return json_response(CommandAccepted(accepted=True, id=answer.id, duplicate=answer.duplicate), HTTPStatus.ACCEPTED)
