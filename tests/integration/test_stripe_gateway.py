@@ -206,39 +206,6 @@ async def test_the_same_key_charges_once(gateway: StripeGateway, stripe_sandbox:
     assert len((await stripe_sandbox.control("GET", "books"))["payment_intents"]) == 1
 
 
-async def test_the_same_call_again_says_what_has_become_of_the_charge(
-    gateway: StripeGateway, stripe_sandbox: Sandbox
-) -> None:
-    """Stripe repeats its first answer, whatever happened since; a restored database makes such calls."""
-    request, key = charge("pm_card_visa_chargeDeclined"), key_of()
-    declined = await gateway.perform(request, key)
-    assert isinstance(declined, ChargeCard.Failed)
-    assert await gateway.perform(request, key) == declined
-    confirmed: Any = {"payment_method": "pm_card_visa", "return_url": request.return_url}
-    await stripe_sandbox.client.v1.payment_intents.confirm_async(declined.reference, confirmed)
-    done = await gateway.perform(request, key)
-    assert isinstance(done, ChargeCard.Done)
-    assert (done.result.reference, done.result.status, done.result.amount) == (declined.reference, "succeeded", 1999)
-    waits, key = charge("pm_card_threeDSecureRequired", attempt=2), key_of()
-    page = await gateway.perform(waits, key)
-    assert isinstance(page, ChargeCard.Done)
-    await gateway.perform(CancelCharge("stripe", "o-1", 2, page.result.reference), key_of())
-    cancelled = await gateway.perform(waits, key)
-    assert isinstance(cancelled, ChargeCard.Done)
-    assert (cancelled.result.reference, cancelled.result.status) == (page.result.reference, "cancelled")
-
-
-async def test_a_call_repeated_while_nothing_can_be_read_has_no_outcome(
-    gateway: StripeGateway, stripe_sandbox: Sandbox
-) -> None:
-    """The first answer may be true no longer."""
-    request, key = charge("pm_card_visa_chargeDeclined"), key_of()
-    declined = await gateway.perform(request, key)
-    await stripe_sandbox.control("POST", "faults", kind="error", match={"method": "GET"})
-    assert isinstance(await gateway.perform(request, key), Unknown)
-    assert await gateway.perform(request, key) == declined
-
-
 @pytest.mark.parametrize("fault", ["close_before", "close_after", "error", "error_after"])
 @pytest.mark.parametrize("saved", [False, True])
 async def test_a_lost_answer_is_unknown_and_a_retry_charges_once(
@@ -406,17 +373,6 @@ async def test_a_refund_that_bounces_is_reported(gateway: StripeGateway, stripe_
     reports = [found.report for event in stripe_sandbox.receiver.events if (found := callback(event.to_dict()))]
     failed = [report for report in reports if isinstance(report, RefundReported) and report.result.status == "failed"]
     assert {(report.refund, report.result.code) for report in failed} == {("r-1", "expired_or_canceled_card")}
-
-
-async def test_a_refund_made_again_says_that_it_bounced(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
-    refund, key = refund_of(await paid(gateway, charge("pm_card_refundFail"))), key_of()
-    first = await gateway.perform(refund, key)
-    assert isinstance(first, RefundCharge.Done)
-    await stripe_sandbox.control("POST", "clock", advance_seconds=2)
-    again = await gateway.perform(refund, key)
-    assert isinstance(again, RefundCharge.Done)
-    assert (first.result.status, again.result.status) == ("succeeded", "failed")
-    assert again.result.reference == first.result.reference
 
 
 async def test_a_charge_that_orderbus_did_not_make_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:

@@ -135,7 +135,7 @@ async def test_a_card_to_be_confirmed_has_a_page_and_can_be_cancelled(gateway: S
 
 
 @pytest.mark.parametrize("amount", [100, 0])
-async def test_the_same_call_again_says_what_has_become_of_it(gateway: StripeGateway, amount: int) -> None:
+async def test_the_same_call_again_says_how_it_is_now(gateway: StripeGateway, amount: int) -> None:
     call = verify("pm_card_threeDSecure2Required", amount)
     result = await verified(gateway, call)
     await released(gateway, result)

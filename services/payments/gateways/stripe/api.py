@@ -26,7 +26,7 @@ NOT_MADE = ("failed", "canceled")
 
 
 class UnreadError(Exception):
-    """Something was made under this key before, and what has become of it cannot be read."""
+    """Something was made under this key before, and how it is now cannot be read."""
 
 
 class NoTurnError(Exception):
@@ -88,7 +88,7 @@ class StripeApi:
 
     async def make(self, path: str, params: Mapping[str, Any], key: str) -> Json:
         """Make something, once under this key, and return it as it is now. To a key that was used before Stripe repeats
-        its first answer, whatever has become of the thing since; then it is read again. Raises UnreadError, too.
+        its first answer, whatever happened to the thing since; then it is read again. Raises UnreadError, too.
 
         Source: https://docs.stripe.com/api/idempotent_requests.
         """
