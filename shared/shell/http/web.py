@@ -29,7 +29,7 @@ from shared.shell.http.access import (
     RequestHandler,
     access_of,
     add_route,
-    check,
+    check_scope,
     found_by,
     require,
 )
@@ -37,7 +37,14 @@ from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, BUDGET, CLIENT, LIMITS, Limits, client_of
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
-from shared.shell.http.requests import IDEMPOTENCY_KEY, check_media, check_text, command_in, idempotency_key
+from shared.shell.http.requests import (
+    IDEMPOTENCY_KEY,
+    check_headers,
+    check_media,
+    check_text,
+    command_in,
+    idempotency_key,
+)
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.ports.tables import WrittenByNewer
@@ -118,7 +125,9 @@ async def _admit(request: web.Request, principals: Principals, limits: Limits) -
         raise ProblemResponse(HTTPStatus.UNAUTHORIZED, "A valid bearer token is required.", "unauthorized")
     request[PRINCIPAL] = principal
     if access is not None:
-        await check(principal, access, request)
+        require(principal, (access.permission,))
+        check_headers(request)
+        await check_scope(principal, access, request)
     elif request.match_info.http_exception is None:
         raise TypeError("a route without access")
 
