@@ -154,6 +154,8 @@ class Http:
         parts. Raises ClientError."""
         assert self._session is not None
         sent = {"Authorization": f"Bearer {place.token}"} if place.token else {}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
         sent |= headers or {}
         data = file if body is None else orjson.dumps(body)
         timeout = TIMEOUT if file is None else OF_FILES if isinstance(file, bytes) else OF_STREAMS
