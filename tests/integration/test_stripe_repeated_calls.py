@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from services.payments.domain.operations import CancelCharge, ChargeCard, RefundCharge
+from services.payments.gateways.limits import CircuitBreaker
+from services.payments.gateways.stripe.api import NoTurnError
 from services.payments.gateways.stripe.gateway import StripeGateway
 from shared.core import Unknown
 from tests.integration.stripe_sandbox_rig import Sandbox
-from tests.integration.test_stripe_gateway import charge, gateway, key_of, paid, refund_of, stripe_sandbox
+from tests.integration.test_stripe_gateway import charge, gateway, gateway_to, key_of, paid, refund_of, stripe_sandbox
 
 __all__ = ["gateway", "stripe_sandbox"]
 
@@ -53,3 +57,24 @@ async def test_a_refund_made_again_says_that_it_bounced(gateway: StripeGateway, 
     assert isinstance(again, RefundCharge.Done)
     assert (first.result.status, again.result.status) == ("succeeded", "failed")
     assert again.result.reference == first.result.reference
+
+
+async def test_calls_repeated_faster_than_they_can_be_read_are_no_sign_that_stripe_is_down(
+    stripe_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restore there are hundreds: those that wait for their turn must not stop all other calls."""
+    async with gateway_to(stripe_sandbox.url, breaker=CircuitBreaker(threshold=1)) as gateway:
+        request, key = charge(), key_of()
+        done = await gateway.perform(request, key)
+
+        async def no_turn(*_: object, **__: object) -> None:
+            raise NoTurnError(1.0)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(gateway, "call", no_turn)
+            assert isinstance(await gateway.perform(request, key), Unknown)
+        assert await gateway.perform(request, key) == done
+
+        await stripe_sandbox.control("POST", "faults", kind="rate_limit", match={"method": "GET"}, count=1)
+        assert isinstance(await gateway.perform(request, key), Unknown)
+        assert await gateway.perform(request, key) == done

@@ -131,7 +131,7 @@ def situation(payment: Payment, at: datetime) -> Situation:
             return Situation.REFUNDED
         return Situation.PAID if paid.captured == paid.amount else Situation.OTHER_AMOUNT
     latest, verification = _latest(payment), awaited_verification(payment)
-    if latest and _may_be_charged(latest):
+    if latest and (_may_be_charged(latest) or _tells_of_card_only(payment, latest, at)):
         return Situation.UNDER_WAY
     if payment.closing or payment.page is None or (payment.page.told.until <= at and not verification):
         return Situation.EXPIRED
@@ -167,6 +167,15 @@ def _cards_left(page: Page, latest: Verification) -> int:
 def _may_be_charged(attempt: ChargeAttempt) -> bool:
     """How it ends is not known, nor can the customer end it: it may still pay the order, after the time to pay, too."""
     return attempt.is_charging or attempt.status is AttemptStatus.CANCELLING
+
+
+def _tells_of_card_only(payment: Payment, latest: ChargeAttempt, at: datetime) -> bool:
+    """Checkout has told until when and how often a card could be given, and not yet of the charge since. Where the
+    store waits for a transfer, nothing is told of it: the order can be paid by card for as long as that time lasts."""
+    page = payment.page
+    if page is None or payment.closing or not page.verification or page.told.attempts:
+        return False
+    return not payment.is_by_hand(latest) or page.told.until <= at
 
 
 def _unpaid(payment: Payment, page: Page, at: datetime) -> Situation:

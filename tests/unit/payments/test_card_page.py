@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.payments.domain.declines import DeclineReason
+from services.payments.domain.operations import ChargeCard
 from services.payments.domain.pay_page import (
     ANSWERED_WITHIN,
     Situation,
@@ -19,7 +20,7 @@ from services.payments.domain.pay_page import (
 from services.payments.domain.verification import VerifyCard
 from services.payments.pay_page_view import Shown, order_page
 from shared.contracts.approval import OrderCardNeeded, OrderDeclined
-from shared.contracts.checkout import OrderCancelled
+from shared.contracts.checkout import OrderCancelled, OrderPaymentDeclined
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from tests.unit.payments.examples import requested
 from tests.unit.payments.test_card_verification import CONFIRM, HELD, Verifying, wanted
@@ -84,6 +85,23 @@ def test_the_new_card_is_verified_and_the_store_decides() -> None:
     assert payment.refuses(other_card(2)).code == "not_payable"
     payment.hear(requested(kept_card=True))
     assert now(payment) is S.UNDER_WAY, "it was accepted"
+
+
+def test_a_charge_that_is_declined_after_the_time_to_give_a_card_is_awaited_from_checkout() -> None:
+    payment = not_verified(left=3).hear(wanted(2))
+    payment.verify(HELD)
+    payment.at += timedelta(days=8)
+    payment.hear(requested(kept_card=True))
+    payment.answer(ChargeCard, ChargeCard.Failed("card_declined", "No.", "pi_1"))
+    assert now(payment) is S.UNDER_WAY, "the time to pay, and how often, checkout has not told yet"
+    payment.at += ANSWERED_WITHIN
+    assert now(payment) is S.UNDER_WAY
+
+    told = page(payment.at + timedelta(days=7), 1, tries_left=4)
+    payment.hear(
+        OrderPaymentDeclined(attempt=1, code="card_declined", text="No.", url=SHOP, until=told.until, page=told)
+    )
+    assert (now(payment), tries_left(payment.state)) == (S.OPEN, 4)
 
 
 def test_a_second_decline_counts_before_checkout_tells_of_it() -> None:

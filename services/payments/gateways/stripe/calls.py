@@ -53,21 +53,27 @@ class StripeCalls(StripeApi):
         except NoTurnError as late:
             return NotTried("The call waits for its turn: Stripe limits the rate of calls.", after=late.seconds)
         except UnreadError as unread:
-            self._breaker.failed()
+            self._note(unread.__cause__)
             return Unknown(f"{unread} was made under this key before, and cannot be read now.")
         except stripe.StripeError as error:
-            status = error.http_status or 0
-            if status == 0 or status >= 500:
-                self._breaker.failed()
-            else:
-                self._breaker.succeeded()
+            self._note(error)
             return not_an_outcome(error) or refused(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as lost:
-            self._breaker.failed()
+            self._note(lost)
             return Unknown(f"The connection to Stripe was lost ({type(lost).__name__}).")
         if not isinstance(answer, NotTried):
             self._breaker.succeeded()
         return answer
+
+    def _note(self, error: BaseException | None) -> None:
+        """Whether Stripe answered. A request that waits for its turn was not made, which says nothing of Stripe."""
+        if isinstance(error, NoTurnError):
+            return
+        status = error.http_status if isinstance(error, stripe.StripeError) else None
+        if status is None or status == 0 or status >= 500:
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
 
     async def method_of(self, token: str, key: str) -> str:
         """The payment method of a card token, since an intent accepts no token. A token works once, hence the key."""
