@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deploy.cli.errors import UsageError
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.order_changes import Body, OrderCommand, submit
@@ -92,7 +92,7 @@ async def answer(
     async def body(api: ApiClient, order: dict[str, Any]) -> Body:
         asked = wants or (order.get("asked") or {}).get("wants")
         if asked is None:
-            raise UsageError(f"The customer of {order['number']} asks for nothing.")
+            raise Failure(f"The customer of {order['number']} asks for nothing.")
         return {"wants": asked, "granted": said == "granted", "text": text}
 
     command = OrderCommand("checkout", "answer", number, "the answer was recorded", idempotency_key, "wants")

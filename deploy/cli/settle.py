@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deploy.cli.errors import UsageError
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.order_changes import Body, BodyOf, OrderCommand, minor_units, submit
@@ -183,7 +183,7 @@ def _is_by_hand(entry: Mapping[str, Any]) -> bool:
 
 def _the_only(found: list[Any], what: str, option: str) -> Any:
     if not found:
-        raise UsageError(f"The order has no {what}. To settle another one, name it with {option}.")
+        raise Failure(f"The order has no {what}. To settle another one, name it with {option}.")
     if len(found) > 1:
         raise UsageError(f"The order has {len(found)} {what}. Choose one with {option}: {', '.join(map(str, found))}.")
     return found[0]

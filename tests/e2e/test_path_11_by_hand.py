@@ -55,7 +55,7 @@ async def test_a_task_fails_with_its_remedy_is_retried_done_and_revoked_after_a_
     failed = await order.becomes("failed")
     assert "custom field text" in failed["message"] and "retry the order" in failed["message"]
     (execution,) = await executions(world, order)
-    assert (execution["status"], execution["code"]) == ("failed", "missing_fields")
+    assert (execution["status"], execution["code"]) == ("failed", "field_missing")
     assert [entry["what"] for entry in await listed(world, order)] == ["failed delivery"]
 
     await world.sells("signet", {"kind": "manual", "text": "Engrave the initials of {{customer.name}}."})

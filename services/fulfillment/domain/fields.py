@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from services.fulfillment.domain.delivery import Delivery, Item
 from shared.contracts.templates import CUSTOM, MissingFields
 
+FIELD_MISSING = "field_missing"
+"""The code of an item whose action names fields that the order lacks. Earlier builds stored `missing_field` of HTTP
+actions and Discord roles, and `missing_fields` of manual tasks."""
+
 
 def fields_of(delivery: Delivery, key: str, item: Item) -> Mapping[str, str]:
     """By name, see `shared.contracts.templates`; fields that the order lacks are missing. Key: the order id.

@@ -17,7 +17,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from services.fulfillment.domain.delivery import UNKNOWN_SERVER
-from services.fulfillment.domain.fields import irrevocable_text, missing_text
+from services.fulfillment.domain.fields import FIELD_MISSING, irrevocable_text, missing_text
 from services.fulfillment.domain.game_console import CommandTooLong, UnsafeField, console_commands, unsafe_text
 from services.fulfillment.domain.game_server import GameServer
 from services.fulfillment.domain.rcon_operations import (
@@ -283,7 +283,7 @@ def _commands_of(operation: RconOperation, game: Game) -> tuple[str, ...]:
         raise NotPossible("field_unsafe", unsafe_text(unsafe.name, game)) from None
     except MissingFields as missing:
         text = irrevocable_text(missing) if isinstance(operation, REVOCATIONS) else missing_text(missing)
-        raise NotPossible("field_missing", text[:500]) from None
+        raise NotPossible(FIELD_MISSING, text[:500]) from None
     except CommandTooLong as error:
         text = f"With this order's fields the command {error.command} is longer than the server accepts. Shorten it."
         raise NotPossible("command_too_long", text[:500]) from None

@@ -47,7 +47,7 @@ def test_what_is_sent(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("answer", "granted"), ("hand-in", "Hi.", "--from", "customer", "--at", "yesterday"), ("hand-in", "Hi.")],
+    [("hand-in", "Hi.", "--from", "customer", "--at", "yesterday"), ("hand-in", "Hi.")],
 )
 def test_what_says_too_little_is_not_sent(
     arguments: tuple[str, ...], services: FakeServices, orderbus: Orderbus, order: str
@@ -55,6 +55,13 @@ def test_what_says_too_little_is_not_sent(
     name, *more = arguments
     assert orderbus(name, order, *more).code == 64
     assert services.sent() == []
+
+
+def test_a_customer_who_asks_for_nothing_is_not_answered(
+    services: FakeServices, orderbus: Orderbus, order: str
+) -> None:
+    said = orderbus("answer", order, "granted")
+    assert (said.code, "asks for nothing" in said.err, services.sent()) == (1, True, [])
 
 
 def test_abandoned_checkouts_are_listed_with_what_was_in_them(services: FakeServices, orderbus: Orderbus) -> None:

@@ -58,7 +58,7 @@ def test_a_task_waits_for_staff_and_is_done_by_marking_it() -> None:
 
 def test_a_task_without_the_fields_that_it_needs_fails_with_what_to_do() -> None:
     (failed,) = with_task(written="").last.of(ItemFailed)
-    assert failed.code == "missing_fields"
+    assert failed.code == "field_missing"
     assert "custom field text" in failed.text
 
 

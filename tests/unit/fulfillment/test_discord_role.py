@@ -61,7 +61,7 @@ def test_what_is_no_id_of_discord_fails_and_says_how_to_get_one(text: str) -> No
 
 
 def test_a_customer_who_gave_no_id_is_named_as_missing() -> None:
-    assert (bought(discord=" ").item().code, bought(discord=" ").item().in_doubt) == ("missing_field", False)
+    assert (bought(discord=" ").item().code, bought(discord=" ").item().in_doubt) == ("field_missing", False)
 
 
 def test_a_member_who_has_not_joined_fails_with_a_remedy_and_is_retried() -> None:

@@ -152,7 +152,7 @@ def test_an_order_that_lacks_a_field_fails_before_anything_is_granted(where: str
 
     assert bought.last.of(CallHttpAction) == []
     (failed,) = bought.all.of(ItemFailed)
-    assert failed.code == "missing_field" and "custom field player" in failed.text
+    assert failed.code == "field_missing" and "custom field player" in failed.text
     assert shop(action(**changes), player="Notch").last.of(CallHttpAction)
 
 

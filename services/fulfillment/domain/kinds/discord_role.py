@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item, ItemStatus
-from services.fulfillment.domain.fields import fields_of, missing_text
+from services.fulfillment.domain.fields import FIELD_MISSING, fields_of, missing_text
 from services.fulfillment.domain.kinds.access import HAS_ACCESS, AccessKind, NoCall, handle_outcomes
 from shared.contracts.discord import SNOWFLAKE, DiscordRole
 from shared.contracts.templates import MissingFields, fill
@@ -84,7 +84,7 @@ def member_of(change: DeliveryChange, item: Item, action: DiscordRole) -> str:
     try:
         member = fill(action.member, fields_of(change.state, change.context.key, item), str).strip()
     except MissingFields as missing:
-        raise NoCall("missing_field", missing_text(missing)) from None
+        raise NoCall(FIELD_MISSING, missing_text(missing)) from None
     if re.fullmatch(SNOWFLAKE, member) and member.isascii():
         return member
     raise NoCall(

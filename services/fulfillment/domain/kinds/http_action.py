@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item
-from services.fulfillment.domain.fields import fields_of, missing_text
+from services.fulfillment.domain.fields import FIELD_MISSING, fields_of, missing_text
 from services.fulfillment.domain.kinds.access import AccessKind, NoCall, handle_outcomes
 from services.fulfillment.domain.operations import course_destination
 from shared.contracts.http_action import HttpAction, HttpCall
@@ -104,6 +104,6 @@ def _request(change: DeliveryChange, item: Item, call: HttpCall) -> HttpRequest:
     try:
         return filled(call, fields_of(change.state, change.context.key, item))
     except MissingFields as missing:
-        raise NoCall("missing_field", missing_text(missing)) from None
+        raise NoCall(FIELD_MISSING, missing_text(missing)) from None
     except UnusableField as unusable:
         raise NoCall("unusable_field", str(unusable)) from None

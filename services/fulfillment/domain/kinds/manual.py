@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item, ItemStatus
-from services.fulfillment.domain.fields import fields_of, missing_text
+from services.fulfillment.domain.fields import FIELD_MISSING, fields_of, missing_text
 from services.fulfillment.domain.kind import Kind
 from shared.contracts.fulfillment import ManualTask
 from shared.contracts.templates import MissingFields, fill
@@ -18,7 +18,7 @@ class ManualKind(Kind[ManualTask]):
         try:
             text = fill(action.text, fields_of(change.state, change.context.key, item), _shown)
         except MissingFields as missing:
-            change.fail_item(item, "missing_fields", missing_text(missing))
+            change.fail_item(item, FIELD_MISSING, missing_text(missing))
         else:
             change.await_item(item, ItemStatus.WAITING_TASK, "task", text[:MOST], alert=True)
 

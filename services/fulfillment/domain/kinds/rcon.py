@@ -23,7 +23,7 @@ from services.fulfillment.domain.delivery import (
     Stage,
     deliveries,
 )
-from services.fulfillment.domain.fields import fields_of, irrevocable_text, missing_text
+from services.fulfillment.domain.fields import FIELD_MISSING, fields_of, irrevocable_text, missing_text
 from services.fulfillment.domain.game_server import GameServer, server_name
 from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.rcon_operations import (
@@ -51,7 +51,6 @@ from shared.core.waits import growing_wait
 
 FIRST_RECHECK, LONGEST_RECHECK = timedelta(seconds=15), timedelta(minutes=5)
 DONE = "Done in the game."
-FIELD_MISSING = "field_missing"
 CANCELLABLE = (ItemStatus.IN_PROGRESS, *WAITING, ItemStatus.STOPPING, ItemStatus.FAILED)
 """A cancellation, or the outcome of another call, is still to come, and revokes what is in doubt then."""
 
