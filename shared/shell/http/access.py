@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Literal
 
 import sqlalchemy as sa
-from aiohttp import hdrs, web
+from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.api_clients import STORE, STORE_SHAPE
@@ -21,7 +21,7 @@ from shared.shell.http.problems import ProblemResponse, bad_request, not_found
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FindStore = Callable[[str], Awaitable[str | None]]
 """The store of a key; None where there is no such key."""
-_READS = (hdrs.METH_GET, hdrs.METH_HEAD)
+ORDER = "order, or this service does not know it yet"
 PRINCIPAL = web.RequestKey("principal", Principal)
 
 
@@ -128,18 +128,27 @@ async def check_scope(principal: Principal, access: Access, request: web.Request
             raise _forbidden("This token is for another feed.")
         return
     named = _named(scope, request)
+    if principal.stores is None:
+        return  # what is not there is found out by the route, or by `check_refused`
     if scope.find is not None:
-        if principal.stores is None and request.method in _READS:
-            return  # the route finds out
-        store = await scope.find(named)
-        if store is None or not (principal.stores is None or store in principal.stores):
-            raise not_found("order, or this service does not know it yet")  # whether another store has it is not said
-    elif principal.stores is None:
-        return
+        if await scope.find(named) not in principal.stores:
+            raise not_found(ORDER)  # whether another store has it is not said
     elif scope is EVERY_STORE:
         raise _forbidden("This is about all stores. It needs a client of all stores.")
     elif named not in principal.stores:
         raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
+
+
+async def check_refused(request: web.Request, refused: ProblemResponse) -> None:
+    """A command is refused. Raises "not found" where its order does not exist: the refusal speaks as if it did."""
+    access, principal = access_of(request.match_info.handler), request.get(PRINCIPAL)
+    if access is None or access.scope.find is None or principal is None or principal.stores is not None:
+        return
+    unknown = refused.code == "unknown_order"
+    if not unknown and refused.status == HTTPStatus.CONFLICT:
+        unknown = await access.scope.find(request.match_info[access.scope.variable]) is None
+    if unknown:
+        raise ProblemResponse(HTTPStatus.NOT_FOUND, f"There is no such {ORDER}.", "not_found", close=refused.close)
 
 
 def require(principal: Principal, permissions: Iterable[str]) -> None:

@@ -29,6 +29,7 @@ from shared.shell.http.access import (
     RequestHandler,
     access_of,
     add_route,
+    check_refused,
     check_scope,
     found_by,
     require,
@@ -84,7 +85,7 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
         try:
             await _admit(request, principals, bounds)
             check_media(request)
-            return await handler(request)
+            return await _handled(request, handler)
         except (ProblemResponse, WrittenByNewer) as problem:
             return (newer() if isinstance(problem, WrittenByNewer) else problem).response()
         except web.RequestPayloadError:
@@ -106,6 +107,14 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
                 request[BUDGET].release(request[CLIENT], size)
 
     return guard
+
+
+async def _handled(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ProblemResponse as refused:
+        await check_refused(request, refused)
+        raise
 
 
 async def _admit(request: web.Request, principals: Principals, limits: Limits) -> None:
