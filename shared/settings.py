@@ -83,8 +83,8 @@ class KafkaSettings(Section):
             raise ValueError(f"{PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_USERNAME and SASL_PASSWORD")
         if protocol in ("PLAINTEXT", "SSL") and not username is password is None:
             raise ValueError(
-                f"is not used, for {PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_SSL there, or leave out "
-                "SASL_USERNAME and SASL_PASSWORD"
+                f"is not used, for {PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_SSL or SASL_PLAINTEXT "
+                "there, or leave out SASL_USERNAME and SASL_PASSWORD"
             )
         return password
 

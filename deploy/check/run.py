@@ -50,6 +50,7 @@ from shared.shell.kafka.cluster import cluster_id, committed
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
+from shared.shell.postgres.refusals import DatabaseUnreachable
 
 SETTLED = timedelta(seconds=2)
 """A row that did not change for so long is at rest; so are its messages on the way."""
@@ -123,7 +124,7 @@ async def check(
                 return await _checked(services, settings, window, at)
     except CheckFailed:
         raise
-    except (ProviderError, BusUnavailable, ReportedError) as error:
+    except (ProviderError, BusUnavailable, ReportedError, DatabaseUnreachable) as error:
         raise CheckFailed(str(error)) from error
     except TimeoutError:
         raise CheckFailed(f"it was not done within {seconds:g} s") from None

@@ -18,7 +18,7 @@ from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres import migration
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.generation import NoTables
-from shared.shell.postgres.refusals import checked
+from shared.shell.postgres.refusals import DatabaseUnreachable, checked
 from shared.shell.postgres.revision import OldSchema
 
 PAUSE = 1.0
@@ -42,6 +42,8 @@ def migrate(
     for name in names:
         try:
             migration.migrate(name, settings.service(name).database_url.get_secret_value())
+        except DatabaseUnreachable as trouble:
+            raise Failure(str(trouble)) from None
         except StoreUnavailable as trouble:
             raise Failure(f"The database of {name} cannot be reached: {trouble}") from None
     console.say(f"Migrated: {', '.join(names)}.")

@@ -21,7 +21,7 @@ from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
 from services.registry import SERVICES
 from shared.contracts import TOPICS
-from shared.settings import Settings
+from shared.settings import Settings, name_of
 from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.refusals import refusal, wrong_protocol
 from shared.shell.kafka.source import connection
@@ -33,7 +33,7 @@ from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import new_engine
 from shared.shell.postgres.identity import DatabaseIdentity, identity
-from shared.shell.postgres.refusals import checked, fits
+from shared.shell.postgres.refusals import DatabaseUnreachable, checked, fits
 from shared.shell.postgres.revision import newest_revision
 
 TIMEOUT = 8.0
@@ -58,7 +58,8 @@ async def kafka(settings: Settings) -> str:
         if said := await refusal(settings.kafka):
             raise Failure(said) from trouble
         raise Failure(
-            f"{settings.kafka.bootstrap_servers} cannot be reached by {settings.kafka.security_protocol} "
+            f"{name_of(('kafka', 'bootstrap_servers'))}: {settings.kafka.bootstrap_servers} cannot be reached by "
+            f"{settings.kafka.security_protocol} "
             f"({type(trouble).__name__}){await wrong_protocol(settings.kafka)}"
         ) from trouble
     finally:
@@ -81,6 +82,8 @@ async def database(settings: Settings, name: str) -> str:
             revision = str(await connection.scalar(sa.text("select version_num from alembic_version")))
         known = await identity(Connections(engine).fetch)
         problem = await fits(name, settings.service(name), engine)
+    except DatabaseUnreachable as trouble:
+        raise Failure(str(trouble)) from trouble
     except StoreUnavailable as trouble:
         raise Failure(f"cannot be reached: {trouble}") from trouble
     finally:

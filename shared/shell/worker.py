@@ -237,8 +237,10 @@ async def _prepared(
         for prepare in (database, kafka):
             try:
                 await prepare()
-            except (BusUnavailable, StoreUnavailable) as trouble:
+            except BusUnavailable as trouble:
                 missing.append(str(trouble))
+            except StoreUnavailable as trouble:
+                missing = missing or [str(trouble)]  # both need the database: it is named once
         if not missing:
             return
         log.warning("waiting for dependencies", error="; ".join(missing))

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka.membership import described
-from shared.shell.kafka.refusals import refusal
+from shared.shell.kafka.refusals import refusal, unreachable
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.ports.bus import BusUnavailable
@@ -44,6 +44,6 @@ async def _asking(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]
     except (KafkaError, OSError, TimeoutError) as error:
         if said := await refusal(settings):
             raise KafkaRefused(said) from None
-        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
+        raise BusUnavailable(unreachable(settings, error)) from error
     finally:
         await admin.close()

@@ -57,6 +57,11 @@ def _said(settings: KafkaSettings, broker: str, error: Exception) -> str:
     return f"{name_of(('kafka', name))}: {said}. {remedy}."
 
 
+def unreachable(settings: KafkaSettings, error: Exception) -> str:
+    """Where waiting may help: the setting, the address, and the client's name of the error."""
+    return f"{name_of(('kafka', 'bootstrap_servers'))}: {settings.bootstrap_servers}: {type(error).__name__}"
+
+
 async def wrong_protocol(settings: KafkaSettings) -> str:
     """What the first broker's behaviour suggests where no client gets in, to follow a sentence; empty where it suggests
     nothing. A broker that is spoken to in another protocol than that of its port only ends the connection."""

@@ -13,7 +13,7 @@ from shared.contracts import TOPICS
 from shared.core import Topic
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings
-from shared.shell.kafka.refusals import refusal
+from shared.shell.kafka.refusals import refusal, unreachable
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topic_retention import SEGMENT, retention_findings, topic_settings
@@ -78,7 +78,7 @@ async def ensure_topics(
     except (KafkaError, OSError) as error:
         if said := await refusal(settings):
             raise KafkaRefused(said) from None
-        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
+        raise BusUnavailable(unreachable(settings, error)) from error
     finally:
         await admin.close()
 

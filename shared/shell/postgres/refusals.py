@@ -4,6 +4,8 @@ passes by itself (a server that restarts, a network that is down) is no refusal.
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.errors import ReportedError
 from shared.postgres_url import FILES, PostgresUrl
 from shared.settings import ServiceSettings, name_of
+from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres.connections import Connections, translated
 from shared.shell.postgres.engine import CONNECT_SECONDS, connect
 from shared.shell.postgres.generation import NoTables, WrongGeneration, check_generation, inspected
@@ -34,14 +37,18 @@ class DatabaseRefused(ReportedError):
     exit_code = 4
 
 
+class DatabaseUnreachable(StoreUnavailable):
+    """No connection now. The text names the setting and the address, and says what to do if it stays so."""
+
+
 OLDEST = 16
 """The oldest major version of PostgreSQL that has all that is used here."""
 NOT_USABLE = (NoTables, WrongGeneration, OldSchema, MissingRights, TooManyConnections)
 
 
 async def reached(service: str, url: str, timeout: float = CONNECT_SECONDS) -> None:
-    """Connect to a service's database, through a pooler or not. Raises DatabaseRefused; StoreUnavailable where
-    waiting may help."""
+    """Connect to a service's database, through a pooler or not. Raises DatabaseRefused; DatabaseUnreachable or
+    another StoreUnavailable where waiting may help."""
     try:
         with refusals_named(service, url):
             connection = await _connected(url, timeout)
@@ -50,8 +57,25 @@ async def reached(service: str, url: str, timeout: float = CONNECT_SECONDS) -> N
                 await own_session(connection, url, timeout)
             finally:
                 await connection.close(timeout=timeout)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+    except OSError as error:
+        raise DatabaseUnreachable(unreachable(service, url, error)) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise translated(error) from error
+
+
+def unreachable(service: str, url: str, error: OSError) -> str:
+    """Setting, address and what to do; never the user or the password."""
+    given = PostgresUrl.parse(url)
+    address = given.hosts or given.parameters.get("host") or "the default host"
+    if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
+        said = f"nothing accepts connections at {address}. Correct host and port, or start PostgreSQL."
+    elif isinstance(error, socket.gaierror):
+        said = f"the host of {address} is not known. Correct it, or the name server."
+    elif isinstance(error, TimeoutError):
+        said = f"{address} does not answer in time. Correct host and port, or check the firewall."
+    else:
+        said = f"{address} cannot be reached ({type(error).__name__})."
+    return f"{name_of((service, 'database_url'))}: {said}"
 
 
 def _new_enough(service: str, url: str, connection: asyncpg.Connection) -> None:

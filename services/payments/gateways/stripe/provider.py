@@ -14,6 +14,7 @@ from services.payments.gateways.pay_form import PayForm
 from services.payments.gateways.provider import OrderOf, Provider, ProviderError, ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, StripeApi
 from services.payments.gateways.stripe.callbacks import CALLBACK, CALLBACK_PATH, callbacks
+from services.payments.gateways.stripe.errors import BASE_SETTING
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.pay_form import pay_form
 from services.payments.gateways.stripe.records import stripe_movement, stripe_movements
@@ -86,8 +87,8 @@ class Stripe(Provider):
             raise ProviderError(f"{address} refuses the key in ORDERBUS_STRIPE__API_KEY") from None
         except stripe.StripeError as error:
             status = f", HTTP {error.http_status}" if error.http_status else ""
-            raise ProviderError(f"{address} cannot be read ({type(error).__name__}{status})") from error
+            raise ProviderError(f"{BASE_SETTING}: {address} cannot be read ({type(error).__name__}{status})") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ProviderError(f"{address} cannot be reached ({type(error).__name__})") from error
+            raise ProviderError(f"{BASE_SETTING}: {address} cannot be reached ({type(error).__name__})") from error
         finally:
             await stripe_api.close()
