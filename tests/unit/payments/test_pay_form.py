@@ -52,7 +52,8 @@ def test_the_payment_element_takes_what_stripe_makes() -> None:
 
     assert form
     assert form.takes("pm_1QzXcardAndMore")
-    for other in ("pm_card_visa", "tok_visa", "4242424242424242", "", "pm_"):
+    assert form.takes("pm_" + "a" * 197)
+    for other in ("pm_card_visa", "tok_visa", "4242424242424242", "", "pm_", "pm_" + "a" * 198):
         assert not form.takes(other)
     assert form.data_of(500, "ISK", "fi") == {
         "publishable-key": "pk_live_x",
