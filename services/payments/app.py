@@ -77,6 +77,7 @@ ORDER_EVENTS: Collection[type[Message]] = (
     approval.OrderDeclined,
     approval.OrderVerificationRequested,
     approval.OrderCardNeeded,
+    approval.OrderApprovalRequested,
 )
 
 

@@ -27,3 +27,5 @@ class Page:
     """The latest verification for which checkout asked the customer to confirm the card, or to give another."""
     card_asked: int = 0
     """The customer gave another card after this verification, since `asked_at`."""
+    without_card: bool = False
+    """The store decides on the order without a verified card: it is paid by hand once it is accepted."""

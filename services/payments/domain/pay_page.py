@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from services.payments.domain.card_verification import cancel_verification
+from services.payments.domain.change import PaymentChange
 from services.payments.domain.page import Page
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from services.payments.domain.verification import Verification, VerificationStatus
-from shared.contracts.approval import OrderCardNeeded
+from shared.contracts.approval import OrderApprovalRequested, OrderCardNeeded
 from shared.contracts.checkout import OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentReminder
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from shared.core import Context, Decision, Refused
@@ -47,6 +49,8 @@ class Situation(StrEnum):
     CARD_NO_TRY_LEFT = "card_no_try_left"
     CARD_VERIFIED = "card_verified"
     """The store decides whether it accepts the order."""
+    RECEIVED = "received"
+    """The same, of an order that is paid by hand once it is accepted: no card is awaited."""
 
 
 ENDED = {"expired": Situation.EXPIRED, "declined": Situation.DECLINED, "given": Situation.PAID}
@@ -80,8 +84,21 @@ def told_of_card(payment: Payment, fact: OrderCardNeeded, context: Context) -> D
     """How the verification stands payments knows itself."""
     if fact.page is None:
         return Decision(payment)
-    page = replace(payment.page or Page(fact.page), told=fact.page, verification=fact.verification)
+    page = replace(payment.page or Page(fact.page), told=fact.page, verification=fact.verification, without_card=False)
     return Decision(replace(payment, page=page))
+
+
+@payments.on(OrderApprovalRequested)
+def decided_by_store(payment: Payment, fact: OrderApprovalRequested, context: Context) -> Decision[Payment]:
+    """Without a verified card: the customer has chosen in the shop to pay by hand. A card that waits for the bank must
+    not be confirmed any more."""
+    latest = payment.verifications[-1] if payment.verifications else None
+    if payment.page is None or latest is None or latest.status is VerificationStatus.VERIFIED:
+        return Decision(payment)
+    change = PaymentChange(payment, context)
+    change.set(page=replace(payment.page, without_card=True))
+    cancel_verification(change, latest)
+    return change.decision()
 
 
 @payments.on(RetryPayment)
@@ -133,14 +150,21 @@ def situation(payment: Payment, at: datetime) -> Situation:
     latest, verification = _latest(payment), awaited_verification(payment)
     if latest and (_may_be_charged(latest) or _tells_of_card_only(payment, latest, at)):
         return Situation.UNDER_WAY
-    if payment.closing or payment.page is None or (payment.page.told.until <= at and not verification):
+    undecided = verification or _decided_without_card(payment)
+    if payment.closing or payment.page is None or (payment.page.told.until <= at and not undecided):
         return Situation.EXPIRED
     return _unverified(payment.page, verification, at) if verification else _unpaid(payment, payment.page, at)
 
 
+def _decided_without_card(payment: Payment) -> bool:
+    """The store has not decided yet."""
+    charged = payment.requested_attempts or payment.waiting
+    return payment.page is not None and payment.page.without_card and not charged
+
+
 def awaited_verification(payment: Payment) -> Verification | None:
     """The latest, of an order that is not charged yet, and of which checkout told that its card is to be verified."""
-    told = payment.page is not None and payment.page.verification
+    told = payment.page is not None and payment.page.verification and not payment.page.without_card
     charged = payment.requested_attempts or payment.waiting
     return payment.verifications[-1] if told and payment.verifications and not charged else None
 
@@ -173,13 +197,20 @@ def _tells_of_card_only(payment: Payment, latest: ChargeAttempt, at: datetime) -
     """Checkout has told until when and how often a card could be given, and not yet of the charge since. Where the
     store waits for a transfer, nothing is told of it: the order can be paid by card for as long as that time lasts."""
     page = payment.page
-    if page is None or payment.closing or not page.verification or page.told.attempts:
+    if page is None or payment.closing or not _is_of_card(page):
         return False
     return not payment.is_by_hand(latest) or page.told.until <= at
 
 
+def _is_of_card(page: Page) -> bool:
+    """What was told is till when and how often a card can be given, and nothing of a payment."""
+    return page.verification > 0 and not page.told.attempts
+
+
 def _unpaid(payment: Payment, page: Page, at: datetime) -> Situation:
     latest = _latest(payment)
+    if _decided_without_card(payment):
+        return Situation.RECEIVED
     if latest is None or payment.waiting or _is_under_way(payment, page, latest, at):
         return Situation.UNDER_WAY
     if latest.status is AttemptStatus.ACTION_REQUIRED and bank_page(payment):
@@ -197,7 +228,7 @@ def tries_left(payment: Payment) -> int:
         return _cards_left(page, verification)
     if page is None or (page.told.retry_after and page.told.retry_after >= page.told.until):
         return 0
-    since = latest.number - page.told.attempts if latest else 0
+    since = latest.number - page.told.attempts if latest and not _is_of_card(page) else 0
     return max(page.told.tries_left - since, 0)
 
 

@@ -17,9 +17,9 @@ from services.payments.domain.pay_page import (
     situation,
     tries_left,
 )
-from services.payments.domain.verification import VerifyCard
+from services.payments.domain.verification import ReleaseVerification, VerifyCard
 from services.payments.pay_page_view import Shown, order_page
-from shared.contracts.approval import OrderCardNeeded, OrderDeclined
+from shared.contracts.approval import OrderApprovalRequested, OrderCardNeeded, OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderPaymentDeclined
 from shared.contracts.pay_page import PaymentRetryRequested, RetryPayment
 from tests.unit.payments.examples import requested
@@ -126,6 +126,38 @@ def test_a_request_that_has_ended_takes_no_card(ends: object, then: Situation) -
     payment = not_verified().hear(ends)
     assert now(payment) is then
     assert payment.refuses(other_card()).code == "not_payable"
+
+
+APPROVAL = OrderApprovalRequested(amount=5000, currency="USD")
+
+
+def test_who_pays_by_hand_once_the_request_is_accepted_is_asked_for_no_card() -> None:
+    payment = not_verified().hear(APPROVAL)
+    assert now(payment) is S.RECEIVED
+    assert payment.refuses(other_card()).code == "not_payable"
+    payment.at += timedelta(days=30)
+    assert now(payment) is S.RECEIVED, "the store takes its time"
+    assert payment.state.page
+    html = order_page(payment.state, payment.state.page.told, payment.at, Shown("N", None, "a-key"))
+    assert "The store looks at your request" in html
+    assert "verif" not in html
+
+
+def test_what_is_paid_by_hand_can_be_paid_by_card_once_it_is_accepted() -> None:
+    """Cards that were declined before are no payments."""
+    payment = not_verified(left=1).given(APPROVAL, requested(provider="manual"))
+    assert (now(payment), tries_left(payment.state)) == (S.OPEN, 1)
+
+
+def test_a_card_that_is_awaited_no_more_cannot_be_confirmed_either() -> None:
+    payment = to_confirm().hear(APPROVAL)
+    assert payment.operation(ReleaseVerification).reference == CONFIRM.reference
+    assert now(payment) is S.RECEIVED
+
+
+def test_a_verified_card_is_kept_while_the_store_decides() -> None:
+    payment = told_of(Verifying(wanted()).verify(HELD)).hear(APPROVAL)
+    assert now(payment) is S.CARD_VERIFIED
 
 
 def test_it_ends_with_the_time_to_give_a_card() -> None:

@@ -52,14 +52,18 @@ def test_the_payment_element_takes_what_stripe_makes() -> None:
 
     assert form
     assert form.takes("pm_1QzXcardAndMore")
-    for other in ("pm_card_visa", "tok_visa", "4242424242424242", "", "pm_"):
+    assert form.takes("pm_" + "a" * 197)
+    for other in ("pm_card_visa", "tok_visa", "4242424242424242", "", "pm_", "pm_" + "a" * 198):
         assert not form.takes(other)
     assert form.data_of(500, "ISK", "fi") == {
         "publishable-key": "pk_live_x",
+        "mode": "payment",
         "amount": "50000",
         "currency": "isk",
         "locale": "fi",
     }
+    to_verify = form.data_of(0, "ISK", "fi")
+    assert (to_verify["mode"], to_verify.get("amount")) == ("setup", None)
 
 
 def test_the_policy_allows_our_own_files_and_what_stripe_needs() -> None:

@@ -76,5 +76,5 @@ def _element(settings: StripeSettings) -> PayForm:
             "frame-src": (origin, *own, *FRAMES),
             "connect-src": (API,),
         },
-        shape=r"pm_[A-Za-z0-9]{8,200}",
+        shape=r"pm_[A-Za-z0-9]{8,197}",
     )
