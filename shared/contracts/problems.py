@@ -24,6 +24,8 @@ from shared.core import Problem
 MAX_PROBLEMS = 100
 """The most problems that a refusal lists."""
 INVALID = "invalid_value"
+LIBRARY = ("function-", "constrained-", "[key]")
+"""How parts of a place begin that are no fields."""
 CODES: Mapping[str, str] = {
     "missing": "missing",
     "union_tag_not_found": "missing",
@@ -70,8 +72,9 @@ def problems_of(wrong: ValidationError) -> list[Problem]:
 
 
 def _parts(place: tuple[int | str, ...]) -> list[str]:
-    """Without the names of functions by which a value was checked."""
-    return [str(part) for part in place if not str(part).startswith("function-")]
+    """Without what the library adds: the names of functions and types that a value was checked by, and that it is about
+    a key."""
+    return [str(part) for part in place if not str(part).startswith(LIBRARY)]
 
 
 def _within(place: tuple[int | str, ...], places: Iterable[tuple[int | str, ...]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 import pytest
@@ -11,12 +11,14 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticKnownError, core_schema
 
 from services.declared import declared
-from shared.contracts.envelope import BadBody, decode
+from shared.contracts.envelope import BadBody, decode, encode
 from shared.contracts.examples import EXAMPLES
+from shared.contracts.fulfillment import ConfigureProduct
 from shared.contracts.problem_texts import PATTERNS, text_of
 from shared.contracts.problems import CODES, listed, problem_code
 from shared.contracts.storefront import CheckoutSubmitted
-from shared.core import MESSAGES, Problem
+from shared.contracts.stores import DefineSku
+from shared.core import MESSAGES, Message, Problem
 
 OWN = {
     *("missing", "unknown_field", "wrong_type", "wrong_format", "not_one_of", "out_of_range", "too_short", "too_long"),
@@ -128,6 +130,21 @@ def test_a_wrong_field_is_said_in_words(field: str, given: object, said: str) ->
     with pytest.raises(BadBody) as raised:
         decode(CheckoutSubmitted, json.dumps({field: given}).encode())
     assert said in {f"{problem.field}: {problem.text}" for problem in raised.value.problems}
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "field"),
+    [
+        (DefineSku, {"prices": {"xx": 1}}, "prices.xx"),
+        (ConfigureProduct, {"action": {"kind": "download", "file": "a b"}}, "action.download.file"),
+    ],
+)
+def test_a_field_has_no_words_of_the_library(kind: type[Message], wrong: Mapping[str, Any], field: str) -> None:
+    """That a key is wrong, or which type of a union did not fit."""
+    body = json.loads(encode(EXAMPLES[kind])) | wrong
+    with pytest.raises(BadBody) as refused:
+        decode(kind, json.dumps(body).encode())
+    assert {problem.field for problem in refused.value.problems} == {field}
 
 
 def test_problems_are_listed_in_one_sentence() -> None:
