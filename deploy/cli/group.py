@@ -28,7 +28,7 @@ WrongArguments: Any = typer.BadParameter.__base__
 
 
 class SectionedGroup(TyperGroup):
-    """A group that lists its commands under headings, and whose wrong arguments have our exit code."""
+    """A group that lists its commands under headings, and whose wrong arguments have our exit code and words."""
 
     def __init__(self, sections: Sequence[Section], name: str, help: str) -> None:
         commands = [_placeholder(entry) for section in sections for entry in section.commands]
@@ -36,11 +36,11 @@ class SectionedGroup(TyperGroup):
         self._sections = sections
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        with _exit_code():
+        with _wrong_arguments():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        with _exit_code():
+        with _wrong_arguments():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -51,12 +51,23 @@ class SectionedGroup(TyperGroup):
 
 
 @contextmanager
-def _exit_code() -> Iterator[None]:
+def _wrong_arguments() -> Iterator[None]:
     try:
         yield
     except WrongArguments as wrong:
         wrong.exit_code = UsageError.exit_code
+        _reword(wrong)
         raise
+
+
+def _reword(wrong: Any) -> None:
+    """Not the words of the library that reads the arguments."""
+    from pydantic import ValidationError  # noqa: PLC0415  # the help and the completion do without
+
+    from shared.contracts.problems import listed, problems_of  # noqa: PLC0415
+
+    if isinstance(wrong.__cause__, ValidationError):
+        wrong.message = listed(problems_of(wrong.__cause__))
 
 
 class Placeholder(TyperCommand):

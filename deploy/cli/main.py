@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer.completion
 
 from deploy.cli.commands import COMMANDS
+from deploy.cli.errors import UsageError
 from deploy.cli.group import group_of
 from shared.errors import ReportedError
 
@@ -21,6 +23,7 @@ def main() -> None:
         shells: Any = typer.completion
         shells.get_completion_inspect_parameters()  # makes Typer know them
     try:
+        check_text(sys.argv[1:])
         program.main()
     except ReportedError as error:
         _exit(error)
@@ -29,6 +32,13 @@ def main() -> None:
         if reported is None or others is not None:
             raise
         _exit(_first(reported))
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    """Raises UsageError for what is no UTF-8: no name, reason or file can be sent so."""
+    for argument in arguments:
+        if not argument.isascii() and any("\ud800" <= c <= "\udfff" for c in argument):
+            raise UsageError(f"{argument!a} is not valid UTF-8.")
 
 
 def _first(errors: BaseExceptionGroup[ReportedError]) -> ReportedError:

@@ -112,8 +112,10 @@ LOADED_ON_DEMAND = (
     "shared/shell/batch/own_log.py",
     "shared/shell/http/openapi.py",
     "services/fulfillment/gateways/files/choice.py",
+    "deploy/cli/group.py",
 )
-"""OpenTelemetry, sqlite3, the examples of messages, and storage by S3, which most workers do not use."""
+"""OpenTelemetry, sqlite3, the examples of messages, and storage by S3, which most workers do not use; and pydantic,
+which the help and the completion do not."""
 
 NOUNS_IN_ING = frozenset("housekeeping listing messaging parking rendering tracing waiting".split())
 CODE_FILE = re.compile(r"`([\w/.-]+\.(?:py|toml|yaml|html))`")

@@ -87,6 +87,23 @@ def test_a_wrong_option_is_refused_before_anything_is_asked(
     assert services.received == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("stock receive northwind atlas abc", "Invalid value for 'UNITS': must be a whole number\n"),
+        ("completion nosh", "Invalid value for 'SHELL': 'nosh' is not one of 'bash', 'zsh', 'fish'\n"),
+    ],
+)
+def test_a_wrong_argument_is_told_in_words_of_our_own(words: str, said: str, orderbus: Orderbus) -> None:
+    shown = orderbus(*words.split())
+    assert (shown.code, shown.err.endswith(f"Error: {said}")) == (64, True)
+
+
+def test_an_argument_that_is_no_utf_8_is_refused(services: FakeServices, orderbus: Orderbus) -> None:
+    assert orderbus("feed", "a\udcff").code == 64
+    assert services.received == []
+
+
 def test_the_reason_and_the_note_of_a_refund(services: FakeServices, orderbus: Orderbus, order: str) -> None:
     services.reply("payments", REFUND, Reply({"accepted": True}, 202))
     orderbus("refund", order, "--reason", "duplicate", "--note", "Paid twice.")
