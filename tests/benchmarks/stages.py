@@ -31,7 +31,7 @@ STAGES = {
     ("rows.py", "fetch"): "load",
     ("rows.py", "current"): "load",
     ("batch.py", "_decide"): "decide",
-    ("batch.py", "name_rows"): "decide",
+    ("work.py", "name_rows"): "decide",
     ("effects.py", "*"): "encode",
     ("rows.py", "written"): "encode",
     ("batch.py", "_write"): "save",

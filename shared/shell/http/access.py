@@ -119,9 +119,9 @@ def access_of(handler: object) -> Access | None:
     return found if isinstance(found, Access) else None
 
 
-async def check_scope(principal: Principal, access: Access, request: web.Request) -> None:
-    """Raises ProblemResponse unless the principal may make requests about what this one names. It can ask the
-    database."""
+async def check(principal: Principal, access: Access, request: web.Request) -> None:
+    """Raises ProblemResponse unless the principal may make this request."""
+    require(principal, (access.permission,))
     scope = access.scope
     if principal.recipient:
         if scope is not OF_RECIPIENT or request.match_info["recipient"] != principal.recipient:

@@ -50,14 +50,6 @@ def check_media(request: web.Request) -> None:
         raise unsupported(f"The header Content-Type must be {' or '.join(accepted)}: the body is read as that.")
 
 
-def check_headers(request: web.Request) -> None:
-    """What its route needs of headers, before anything is asked for it. Raises ProblemResponse."""
-    declared = declaration_of(request.match_info.handler)
-    if declared and IDEMPOTENCY_KEY in declared.headers:
-        idempotency_key(request)
-    check_media(request)
-
-
 def _is_text(quoted: str) -> bool:
     try:
         return "\x00" not in unquote_to_bytes(quoted).decode()

@@ -29,8 +29,8 @@ from shared.shell.http.access import (
     RequestHandler,
     access_of,
     add_route,
+    check,
     check_refused,
-    check_scope,
     found_by,
     require,
 )
@@ -40,7 +40,6 @@ from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
 from shared.shell.http.requests import (
     IDEMPOTENCY_KEY,
-    check_headers,
     check_media,
     check_text,
     command_in,
@@ -134,9 +133,7 @@ async def _admit(request: web.Request, principals: Principals, limits: Limits) -
         raise ProblemResponse(HTTPStatus.UNAUTHORIZED, "A valid bearer token is required.", "unauthorized")
     request[PRINCIPAL] = principal
     if access is not None:
-        require(principal, (access.permission,))
-        check_headers(request)
-        await check_scope(principal, access, request)
+        await check(principal, access, request)
     elif request.match_info.http_exception is None:
         raise TypeError("a route without access")
 

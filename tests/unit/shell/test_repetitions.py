@@ -43,11 +43,11 @@ async def repeating(api: ShellHttpApi, *first: ProblemResponse) -> AsyncIterator
             raise left.pop(0)
         return await handler(request)
 
-    async def store_of(request: web.Request, key: str) -> str:
+    async def store_of(key: str) -> str:
         return "s"
 
     app = web.Application(middlewares=[protection(Principals.of_token(TOKEN)), told])
-    add_commands(app, api, [("POST", "/meters/{key}", Count)], store_of)  # type: ignore[arg-type]
+    add_commands(app, api, [("POST", "/meters/{key}", Count)], store_of)
     async with TestClient(TestServer(app), headers=BEARER) as client:
         yield client
 
@@ -78,10 +78,11 @@ async def test_a_fault_is_no_outcome(harness: Harness, api: ShellHttpApi, code: 
 @pytest.mark.parametrize("code", sorted(OUTCOMES))
 async def test_any_other_refusal_is_the_outcome(harness: Harness, api: ShellHttpApi, code: str) -> None:
     harness.when("one more", Refused(code, "No."))
+    said = "not_found" if code == "unknown_order" else code
     async with repeating(api) as client:
-        assert await ask(client) == code
+        assert await ask(client) == said
         harness.answers.clear()
-        assert await ask(client) == code
+        assert await ask(client) == said
     assert harness.meter("t-1") is None
 
 
