@@ -65,8 +65,11 @@ class Newcomers:
     def read(self, record: BusRecord) -> None:
         if not self.open or dict(record.headers).get("ce_type") != OrderPlaced.type.encode():
             return
-        key, told = (record.key or b"").decode(), orjson.loads(record.value or b"{}")
-        if told.get("held") and not self._world.is_garbage(record) and key not in self._held:
+        try:
+            key, told = (record.key or b"").decode(), orjson.loads(record.value or b"{}")
+        except ValueError:
+            return  # garbage, which is known as such only when it is written
+        if isinstance(told, dict) and told.get("held") and not self._world.is_garbage(record) and key not in self._held:
             self._held.add(key)
             self._world.keep(unowned(lambda: self._verify(key)))
 
