@@ -21,7 +21,7 @@ URL = "postgresql://user:password@db/orders"
 
 def minimum() -> dict[str, str]:
     """The variables of its block, with a value in place of each that is left open."""
-    block = re.search(r"Minimum settings:\n\n```sh\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"What to set .*?:\n\n```sh\n(.*?)```", README, re.DOTALL)
     assert block
     found: dict[str, str] = {}
     for line in block[1].splitlines():

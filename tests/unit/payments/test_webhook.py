@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +20,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
 from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported, RefundResult
-from services.payments.gateways.stripe.callbacks import NotStripes, verified
+from services.payments.gateways.stripe.callbacks import (
+    INTENT_EVENTS,
+    REFUND_EVENTS,
+    VERIFICATION_EVENTS,
+    NotStripes,
+    verified,
+)
 from services.payments.http import routes
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
@@ -279,3 +287,10 @@ async def test_a_signed_event_with_a_nul_is_refused() -> None:
     api = Api()
     assert await post(api, event(INTENT).replace(b"pi_1", b"pi\\u0000")) == 400
     assert api.submitted == []
+
+
+def test_the_page_names_the_events_that_are_read() -> None:
+    page = (Path(__file__).parents[3] / "services/payments/gateways/stripe/README.md").read_text()
+    callbacks = page.partition("## Callbacks")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`((?:payment_intent|setup_intent|charge|refund)\.[a-z_.]+)`", callbacks))
+    assert named == INTENT_EVENTS | VERIFICATION_EVENTS | REFUND_EVENTS | {"charge.succeeded"}

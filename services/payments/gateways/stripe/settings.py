@@ -15,7 +15,7 @@ class StripeSettings(Section):
     api_key: Token = Field(min_length=1, examples=["sk_test_example"], json_schema_extra=DASHBOARD)
     """`sk_test_…` or `sk_live_…`."""
     api_base: HttpUrl = "https://api.stripe.com"
-    """The URL of Stripe, or of the sandbox."""
+    """The URL of Stripe, or of the sandbox ([deploy/sandboxes](../deploy/sandboxes/README.md))."""
     webhook_secret: Token = Field(min_length=1, examples=["whsec_example"], json_schema_extra=DASHBOARD)
     """`whsec_…` of the webhook endpoint."""
     publishable_key: str = Field(default="", pattern=r"^(pk_(test|live)_[A-Za-z0-9]{1,250})?$")
