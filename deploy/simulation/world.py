@@ -277,7 +277,8 @@ class World:
         identity = identity or str(self.new_id())
         while True:
             answer = await self._once(service, message, key, actor, identity)
-            if answer is not None:
+            again = isinstance(answer, Refused) and answer.code == "internal"  # it says so itself
+            if answer is not None and not again:
                 said = f"refused: {answer.code}" if isinstance(answer, Refused) else "accepted"
                 self.history.add(actor, key, f"asks {service} by HTTP: {type(message).__qualname__}: {said}")
                 return not isinstance(answer, Refused)
