@@ -13,7 +13,7 @@ from services.payments.storage import payments
 from shared.contracts.payments import RefundPayment
 from shared.core import Refused
 from shared.core.fast_dataclasses import replace
-from shared.shell.http.access import RequestHandler
+from shared.shell.http.access import ORDER, RequestHandler
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response
 from shared.shell.http.requests import command_in
@@ -44,7 +44,10 @@ def refund_preview(api: HttpApi) -> RequestHandler:
         command = await command_in(request, RefundPayment)
         async with api.engine.connect() as connection:
             row = (await connection.execute(statement, {"key": request.match_info["key"]})).one()
-        found = preview(read_state(Payment, row.data) if row.data else None, command, row.now)
+        if not row.data:
+            text = f"There is no such {ORDER}. {waiting_messages(row.parked)}".strip()
+            raise ProblemResponse(HTTPStatus.NOT_FOUND, text, "not_found")
+        found = preview(read_state(Payment, row.data), command, row.now)
         if isinstance(found, Refused):
             text = f"{found.text} {waiting_messages(row.parked)}".strip()
             raise ProblemResponse(HTTPStatus.CONFLICT, text, found.code, found.problems)

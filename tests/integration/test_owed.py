@@ -258,7 +258,7 @@ async def test_a_preview_is_refused_as_the_refund_is(served: Served) -> None:
     status, problem = await served.preview("o-1", items=[{"item": "9"}, {"item": "2", "amount": 2001}])
     assert (status, problem["code"]) == (409, "unknown_item")
     assert [one["field"] for one in problem["problems"]] == ["items.0", "items.1"]
-    assert (await served.preview("o-7"))[1]["code"] == "not_paid"
+    assert (await served.preview("o-7"))[1]["code"] == "not_found"
     assert (await served.preview("o-1", amount="x"))[0] == 400
 
 
@@ -273,5 +273,5 @@ async def test_a_preview_says_that_messages_of_the_order_wait(served: Served) ->
     status, said = await served.preview("o-1")
     assert (status, said["amount"], said["parked"]) == (200, 5000, 2)
     status, problem = await served.preview("o-7")
-    assert (status, problem["code"]) == (409, "not_paid")
+    assert (status, problem["code"]) == (404, "not_found")
     assert problem["title"].endswith("2 messages of this order wait in payments, and what they change is not counted.")
