@@ -158,9 +158,9 @@ async def test_an_upload_for_an_item_is_refused_before_it_is_read(running: Runni
     status, refused = await upload(running, ORDER_FILE, FILE, {"name": "a/b", "expires_after": "P0D"})
     assert (status, {one["field"] for one in refused["problems"]}) == (400, {"name", "reason", "expires_after"})
     status, refused = await upload(running, "/orders/o-1/items/7/file", FILE, QUERY)
-    assert (status, refused["code"]) == (409, "unknown_item")
+    assert (status, refused["code"]) == (404, "unknown_item")
     status, refused = await upload(running, "/orders/o-1/items/2%2F2/file", FILE, QUERY)
-    assert (status, refused["code"]) == (409, "unknown_item")
+    assert (status, refused["code"]) == (404, "unknown_item")
 
 
 async def test_what_is_refused_meanwhile_is_told_also_where_the_file_cannot_be_removed(
