@@ -62,7 +62,9 @@ def _wrong_arguments() -> Iterator[None]:
 
 def _reword(wrong: Any) -> None:
     """Not the words of the library that reads the arguments."""
-    from pydantic import ValidationError  # noqa: PLC0415  # the help and the completion do without
+    if wrong.__cause__ is None:
+        return
+    from pydantic import ValidationError  # noqa: PLC0415  # the help, the completion and a misspelt name do without
 
     from shared.contracts.problems import listed, problems_of  # noqa: PLC0415
 
