@@ -111,4 +111,4 @@ async def test_an_unpaid_order_has_nothing_to_refund(world: World) -> None:
     problem = await asyncio.gather(world.refunds(order), return_exceptions=True)
 
     assert isinstance(problem[0], Problem)
-    assert problem[0].status == 409
+    assert problem[0].status == 404, "payments does not know it yet"

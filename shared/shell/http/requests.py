@@ -42,11 +42,15 @@ def check_text(request: web.Request) -> None:
         raise unsupported("Compressed bodies are not accepted. Leave out the header Content-Encoding.")
 
 
+UNNAMED = "application/octet-stream"
+"""Of a body whose sender says nothing of it, as the command line of older builds does."""
+
+
 def check_media(request: web.Request) -> None:
     """A body has a content type that its route declares. Raises ProblemResponse."""
     declared = declaration_of(request.match_info.handler)
     accepted = declared.body_media if declared else ()
-    if accepted and request.body_exists and request.content_type not in accepted:
+    if accepted and request.body_exists and request.content_type not in (*accepted, UNNAMED):
         raise unsupported(f"The header Content-Type must be {' or '.join(accepted)}: the body is read as that.")
 
 
