@@ -35,8 +35,8 @@ class MessageWaits(TypedDict, total=False):
     """Whether the latest try arrived is unknown."""
 
 
-class EmailAnswer(TypedDict):
-    """An email about an order."""
+class _MessageAnswer(TypedDict):
+    """An email or a webhook delivery."""
 
     message: str
     """Its id, by which it can be sent again."""
@@ -54,6 +54,11 @@ class EmailAnswer(TypedDict):
     """Null unless it is to be tried again."""
     log: list[MessageAttempt]
     """Tries of rounds that have ended."""
+
+
+class EmailAnswer(_MessageAnswer):
+    """An email about an order."""
+
     template: str
     """Which email: `order_confirmation`."""
     audience: str
@@ -62,25 +67,9 @@ class EmailAnswer(TypedDict):
     """The mail server's, where it refused it."""
 
 
-class DeliveryAnswer(TypedDict):
+class DeliveryAnswer(_MessageAnswer):
     """A webhook delivery about an order."""
 
-    message: str
-    """Its id, by which it can be sent again."""
-    fact: str
-    """What it tells of."""
-    state: str
-    """`pending`, `sent`, `delivered`, `failed`, `unknown`, `exhausted` and others."""
-    attempts: int
-    """How many tries there were."""
-    at: datetime
-    """When its state was reached."""
-    text: str | None
-    """Why it has this state, for staff."""
-    waiting: MessageWaits | None
-    """Null unless it is to be tried again."""
-    log: list[MessageAttempt]
-    """Tries of rounds that have ended."""
     event: str
     """Which event: `order.completed`."""
     endpoint: str

@@ -102,31 +102,9 @@ class ParkedBrief(TypedDict):
     """When it was parked."""
 
 
-class ParkedWhole(TypedDict):
+class ParkedWhole(ParkedBrief):
     """A message that was parked, with headers and body."""
 
-    key: str
-    """The key that waits with it, usually the order's id."""
-    id: int
-    """Its number in this service, by which it can be skipped."""
-    message: str
-    """Its message id."""
-    type: str
-    """Its type: `order.paid`."""
-    origin: str
-    """`record`, `timer`, `outcome` or `report`."""
-    topic: str
-    """Where it was read; empty unless it is a record."""
-    partition: int
-    """The topic's partition."""
-    offset: int
-    """Its place in the partition."""
-    reason: str
-    """`failed`, `newer` (waits for a newer build) or `behind` (waits behind another one of its key)."""
-    error: str
-    """What went wrong."""
-    parked_at: datetime
-    """When it was parked."""
     headers: dict[str, object]
     """Headers by name; what is no text is written as `\\xff`."""
     body: str | None
@@ -167,25 +145,9 @@ class UndeliverableBrief(TypedDict):
     """When it was refused first."""
 
 
-class UndeliverableWhole(TypedDict):
+class UndeliverableWhole(UndeliverableBrief):
     """A record that Kafka refuses, with headers and body."""
 
-    id: int
-    """Its number in this service."""
-    topic: str
-    """Where it belongs."""
-    key: str
-    """Usually the order's id."""
-    type: str
-    """Its type: `order.paid`."""
-    bytes: int
-    """Its size."""
-    error: str
-    """Why Kafka refuses it."""
-    waiting: int
-    """How many records wait behind it."""
-    since: datetime
-    """When it was refused first."""
     headers: list[list[str]]
     """Pairs of name and value."""
     body: str

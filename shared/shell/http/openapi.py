@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-from typing_extensions import is_typeddict
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from typing_extensions import get_original_bases, is_typeddict
 
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
@@ -212,10 +212,23 @@ def _read_docstrings(kind: Any) -> None:
         _read_docstrings(kind.kind)
     elif (is_typeddict(kind) or is_dataclass(kind)) and "__pydantic_config__" not in vars(kind):
         kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
-        for part in get_type_hints(kind, include_extras=True).values():
+        hints = get_type_hints(kind, include_extras=True)
+        for part in hints.values():
             _read_docstrings(part)
+        for name, said in _inherited(kind).items():
+            kind.__annotations__[name] = Annotated[hints[name], Field(description=said)]
     for part in get_args(kind):
         _read_docstrings(part)
+
+
+def _inherited(kind: Any) -> dict[str, str]:
+    """What the bases of a TypedDict say of their fields: pydantic reads the docstrings of its own ones only."""
+    found: dict[str, str] = {}
+    for base in filter(is_typeddict, get_original_bases(kind) if is_typeddict(kind) else ()):
+        _read_docstrings(base)
+        properties = TypeAdapter(base).json_schema()["properties"]
+        found |= {name: each["description"] for name, each in properties.items() if "description" in each}
+    return found
 
 
 def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
