@@ -49,7 +49,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
         room = shared_out([least[index] for index in kept], [widths[index] for index in kept], width or 0)
         _show_columns(shown, rows_of_kept, room, title)
     if left_out := [column for index, column in enumerate(columns) if index not in kept]:
-        say(f"This terminal is too narrow for {', '.join(left_out)}: --json has everything.")
+        say(too_narrow(left_out))
+
+
+def too_narrow(left_out: Iterable[str]) -> str:
+    """Which columns a terminal does not show."""
+    return f"This terminal is too narrow for {', '.join(left_out)}: --json has everything."
 
 
 def _show_columns(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], title: str) -> None:

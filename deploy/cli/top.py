@@ -161,7 +161,7 @@ async def _once(workers: Workers, every: float, as_json: bool) -> None:
             shown, left_out = table(rows, console.terminal_width())
             Console(highlight=False, width=console.terminal_width() or UNLIMITED).print(shown)
             if left_out:
-                console.say(_too_narrow(left_out))
+                console.say(console.too_narrow(left_out))
         if not any(row.handled is not None for row in rows):
             raise Failure("No worker answers. Are they running? `orderbus doctor` checks.")
         return
@@ -171,7 +171,7 @@ async def _live(workers: Workers, every: float) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         async for rows in watched(workers, every):
             shown, left_out = table(rows, live.console.width)
-            live.update(Group(shown, _too_narrow(left_out)) if left_out else shown, refresh=True)
+            live.update(Group(shown, console.too_narrow(left_out)) if left_out else shown, refresh=True)
 
 
 async def watched(workers: Workers, every: float) -> AsyncIterator[list[Row]]:
@@ -343,10 +343,6 @@ def table(rows: Sequence[Row], width: int | None) -> tuple[Table, list[str]]:
 
 NARROWEST = {"worker": 16, "state": 12, "sent/s": 5, "in doubt": 5, "age s": 4, "lag s": 4, "tx ms": 4}
 """To so many characters a name or heading may be wrapped."""
-
-
-def _too_narrow(left_out: Sequence[str]) -> str:
-    return f"This terminal is too narrow for {', '.join(left_out)}: --json has everything."
 
 
 def _line(row: Row) -> dict[str, tuple[str, str]]:

@@ -12,21 +12,15 @@ from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
 LATE = "15 minutes"
-_LATE_EMAILS = f"""
-    select min(requested_at) as since, count(*) as total, mode() within group (order by error) as error
-    from operations
-    where kind = 'SendEmail' and attempts > 0 and not in_doubt and error <> ''
-        and requested_at < clock_timestamp() - interval '{LATE}'
-        and destination not in (select name from destinations)
-    group by destination
-"""
-_LATE_DELIVERIES = f"""
+_LATE_CALLS = f"""
     select min(requested_at) as since, count(*) as total, destination, mode() within group (order by error) as error
     from operations
-    where kind = 'PostWebhook' and error <> '' and requested_at < clock_timestamp() - interval '{LATE}'
+    where {{calls}} and error <> '' and requested_at < clock_timestamp() - interval '{LATE}'
         and destination not in (select name from destinations)
     group by destination
 """
+_LATE_EMAILS = _LATE_CALLS.format(calls="kind = 'SendEmail' and attempts > 0 and not in_doubt")
+_LATE_DELIVERIES = _LATE_CALLS.format(calls="kind = 'PostWebhook'")
 _LOST_EMAILS = """
     select l.store, e.value ->> 'state' as state, count(*) as total, min((e.value ->> 'at')::timestamptz) as since,
         min(l.number) as number, mode() within group (order by e.value ->> 'code') as code

@@ -3,11 +3,14 @@ played here. The rest (Kafka, PostgreSQL, Stripe's sandbox) is in `tests/e2e/tes
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 from aiohttp import web
 
 from services.checkout.domain.store import Store
@@ -307,3 +310,20 @@ class _Links(PayLinks):
 
     def url_of(self, token: str) -> str:
         return f"{self._server.url}/pay/{token}"
+
+
+async def sent_at_once(link: str, tabs: int) -> list[int]:
+    """The statuses of two forms with a good card, of one opened page or of two, that are sent at the same time."""
+    async with aiohttp.ClientSession() as http:
+
+        async def form() -> dict[str, str]:
+            async with http.get(link) as response:
+                hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', await response.text())
+            return {**dict(hidden), "payment_method": "pm_card_visa"}
+
+        async def send(fields: dict[str, str]) -> int:
+            async with http.post(link, data=fields, allow_redirects=False) as response:
+                return response.status
+
+        forms = [await form()] * 2 if tabs == 1 else [await form(), await form()]
+        return await asyncio.gather(*map(send, forms))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-
-import aiohttp
 from playwright.async_api import Page, expect
 
 from shared.contracts.approval import AcceptOrder
 from shared.contracts.storefront import CheckoutAbandoned
-from tests.browser.shop import PayServer, PayShop
+from tests.browser.shop import PayServer, PayShop, sent_at_once
 from tests.browser.test_pay_page import BANK, choose, headed, opened
 
 
@@ -96,19 +92,7 @@ async def test_a_request_that_was_given_up(page: Page, server: PayServer) -> Non
 async def test_forms_that_are_sent_at_once_verify_once(server: PayServer) -> None:
     shop = server.request()
     link = server.link(shop)
-    async with aiohttp.ClientSession() as http:
-
-        async def form() -> dict[str, str]:
-            async with http.get(link) as response:
-                hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', await response.text())
-            return {**dict(hidden), "payment_method": "pm_card_visa"}
-
-        async def send(fields: dict[str, str]) -> int:
-            async with http.post(link, data=fields, allow_redirects=False) as response:
-                return response.status
-
-        forms = [await form(), await form()]
-        assert await asyncio.gather(*map(send, forms)) == [303, 303]
+    assert await sent_at_once(link, tabs=2) == [303, 303]
     assert len(shop.verifications) == 2  # the declined one, too
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import timedelta
 
@@ -13,7 +12,7 @@ from playwright.async_api import Page, expect
 from shared.contracts.checkout import CancelOrder
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import PaymentChoice
-from tests.browser.shop import PayServer, PayShop
+from tests.browser.shop import PayServer, PayShop, sent_at_once
 
 BANK = "pm_card_threeDSecure2Required"
 
@@ -118,19 +117,7 @@ async def test_a_double_click_charges_once(page: Page, server: PayServer) -> Non
 async def test_forms_that_are_sent_at_once_charge_once(server: PayServer, tabs: int) -> None:
     shop = server.open()
     link = server.link(shop)
-    async with aiohttp.ClientSession() as http:
-
-        async def form() -> dict[str, str]:
-            async with http.get(link) as response:
-                hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', await response.text())
-            return {**dict(hidden), "payment_method": "pm_card_visa"}
-
-        async def send(fields: dict[str, str]) -> int:
-            async with http.post(link, data=fields, allow_redirects=False) as response:
-                return response.status
-
-        forms = [await form()] * 2 if tabs == 1 else [await form(), await form()]
-        assert await asyncio.gather(*map(send, forms)) == [303, 303]
+    assert await sent_at_once(link, tabs) == [303, 303]
     assert len(shop.captures) == 1
 
 

@@ -158,15 +158,19 @@ def situation(payment: Payment, at: datetime) -> Situation:
 
 def _decided_without_card(payment: Payment) -> bool:
     """The store has not decided yet."""
-    charged = payment.requested_attempts or payment.waiting
-    return payment.page is not None and payment.page.without_card and not charged
+    return payment.page is not None and payment.page.without_card and not _is_to_be_charged(payment)
 
 
 def awaited_verification(payment: Payment) -> Verification | None:
     """The latest, of an order that is not charged yet, and of which checkout told that its card is to be verified."""
     told = payment.page is not None and payment.page.verification and not payment.page.without_card
-    charged = payment.requested_attempts or payment.waiting
-    return payment.verifications[-1] if told and payment.verifications and not charged else None
+    awaited = told and payment.verifications and not _is_to_be_charged(payment)
+    return payment.verifications[-1] if awaited else None
+
+
+def _is_to_be_charged(payment: Payment) -> bool:
+    """Checkout has asked for a charge."""
+    return bool(payment.requested_attempts or payment.waiting)
 
 
 def _unverified(page: Page, latest: Verification, at: datetime) -> Situation:
