@@ -25,6 +25,7 @@ from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.rows import NEWER, ParkedRow, TimerRow
 from shared.shell.ports.store import Store
+from shared.shell.projection.projector import Projector
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
@@ -45,8 +46,16 @@ class Released:
 
 
 class Parking:
-    def __init__(self, registry: HandlerRegistry, store: Store, batcher: Batcher, clock: Clock) -> None:
+    def __init__(
+        self,
+        registry: HandlerRegistry,
+        store: Store,
+        batcher: Batcher,
+        clock: Clock,
+        projector: Projector | None = None,
+    ) -> None:
         self.registry, self.store, self.batcher, self.clock = registry, store, batcher, clock
+        self.projector = projector
         self._beyond_us: set[int] = set()
         """Parked messages that this build tried, and that need a newer one still."""
 
@@ -108,6 +117,9 @@ class Parking:
         return replace(await self.retry(key), skipped=skipped)
 
     async def _again(self, row: ParkedRow) -> None:
+        if self.projector is not None and row.topic in self.projector.topics() and row.origin != PLACE_ONLY:
+            await self.projector.retry_parked(row)
+            return
         inbound = self._inbound(row)
         if inbound is None:
             async with self.store.begin() as tx:

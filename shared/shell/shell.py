@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -15,14 +16,17 @@ from shared.shell.batch.own_log import OwnLog
 from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound
 from shared.shell.observability.metrics import UNKNOWN, Metrics
-from shared.shell.observability.progress import STANDSTILL_SECONDS, Progress
+from shared.shell.observability.progress import PARTS, PROJECTOR, STANDSTILL_SECONDS, Progress
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import Sink, Source
 from shared.shell.ports.clock import Clock
+from shared.shell.ports.read_models import ReadModels
 from shared.shell.ports.relay_lock import RelayLock
 from shared.shell.ports.store import Reach, Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
+from shared.shell.projection.fold import Fold
+from shared.shell.projection.projector import Projector
 from shared.shell.reader import Reader
 from shared.shell.relay.relay import Relay
 from shared.shell.service import Service
@@ -34,6 +38,14 @@ DRAIN_SECONDS = 10.0
 SETTLED_WITHIN = 20.0
 LONGEST_TRY_SECONDS = 50.0
 """By when a relay that cannot send has found out and released its lock."""
+
+
+@dataclass(frozen=True)
+class Projected:
+    """What a projection reads, in a group of its own, and where its rows are."""
+
+    source: Source
+    read_models: ReadModels
 
 
 class Shell:
@@ -56,12 +68,16 @@ class Shell:
         tracer: Tracer | None = None,
         metrics: Metrics | None = None,
         own_log: OwnLog | None = None,
+        projected: Projected | None = None,
     ) -> None:
         """`poll`: seconds after which a part looks for work without having been woken. `metrics`: of an earlier life in
-        this process."""
+        this process. `projected`: of a service that has a projection."""
         self.registry, self.poll = HandlerRegistry(service), poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        self.progress = Progress(allowances={"operations": max((it.timeout for it in service.gateways), default=0.0)})
+        self.progress = Progress(
+            allowances={"operations": max((it.timeout for it in service.gateways), default=0.0)},
+            parts=(*PARTS, PROJECTOR) if projected else PARTS,
+        )
         self.metrics = metrics or Metrics(
             service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges], self.progress
         )
@@ -95,10 +111,21 @@ class Shell:
         self.reader = Reader(self.registry, source, store, self.batcher, self.metrics, batch, rng, self.progress)
         self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
         self.timers = Timers(self.registry, store, clock, self.batcher, self.progress)
-        self.parking = Parking(self.registry, store, self.batcher, clock)
+        self.projector = self._projector(service, projected, rng) if projected else None
+        self.parking = Parking(self.registry, store, self.batcher, clock, self.projector)
         self._serve_gauges()
         self._outbox_rows = 0.0
         self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _projector(self, service: Service, projected: Projected, rng: random.Random) -> Projector:
+        assert service.projection is not None
+        assert service.storage.read_models is not None
+        fold = Fold(service.projection, service.storage.read_models)
+        return Projector(fold, projected.source, projected.read_models, self.clock, self.metrics, rng, self.progress)
+
+    def sources(self) -> list[Source]:
+        """All that it reads Kafka by."""
+        return [self.source, *([self.projector.source] if self.projector else [])]
 
     def _serve_gauges(self) -> None:
         """Those that need no database: they are true while it is away."""
@@ -134,6 +161,9 @@ class Shell:
         self._spawn("timers", self.timers.run(self.poll))
         self._spawn("reader", self.reader.run())
         self._spawn("positions", self.reader.keep_positions(4 * self.poll))
+        if self.projector is not None:
+            await self.projector.source.start()
+            self._spawn("projector", self.projector.run())
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=f"{self.worker}-{name}")
@@ -155,9 +185,12 @@ class Shell:
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """Finish the batch and what is in progress, relay it, commit positions, leave."""
         self.reader.stop()
+        if self.projector is not None:
+            self.projector.stop()
         try:
             async with asyncio.timeout(seconds):
                 await self._finished("reader")
+                await self._finished("projector")
                 await self.operations.drain(seconds / 2)
                 await self.batcher.drained()
                 await self._relayed()
@@ -168,7 +201,8 @@ class Shell:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self.operations.drain(0)
-        await self.source.stop()
+        for source in self.sources():
+            await source.stop()
         await self.sink.stop()
 
     async def _finished(self, name: str) -> None:
@@ -204,11 +238,13 @@ class Shell:
             await self.parking.take_up()
 
     def _lag(self) -> float:
-        return self.source.lag() if self.source.ready() else UNKNOWN
+        sources = self.sources()
+        return sum(source.lag() for source in sources) if all(source.ready() for source in sources) else UNKNOWN
 
     def _lag_seconds(self) -> float:
         """Also of records that were read and wait for the database. Goes on while Kafka is away."""
-        waiting = [at for at in (self.source.oldest_unread(), self.reader.oldest_waiting()) if at is not None]
+        unread = [source.oldest_unread() for source in self.sources()]
+        waiting = [at for at in (*unread, self.reader.oldest_waiting()) if at is not None]
         return max(0.0, (self.clock.now() - min(waiting)).total_seconds()) if waiting else 0.0
 
     def _watch_other_relays(self, rows: float, age: float, session: float) -> None:

@@ -32,7 +32,6 @@ from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.kafka.topic_retention import SEGMENT
 from shared.shell.kafka.topics import ensure_topics
-from shared.shell.observability.progress import PARTS
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.clock import Clock
@@ -42,12 +41,13 @@ from shared.shell.postgres.attention import attention
 from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.identity import enter_cluster, identity
+from shared.shell.postgres.read_models import PostgresReadModels
 from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.restored import check_caught_up
 from shared.shell.postgres.store import KeptRecords, PostgresStore, read_gauges
 from shared.shell.service import Service
-from shared.shell.shell import Shell
+from shared.shell.shell import Projected, Shell
 
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
@@ -86,7 +86,8 @@ async def run_worker(
     kept = KeptRecords([topic.name for topic in service.emits if not topic.compacted], settings.kafka.keep_sent)
     store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
     clock = DatabaseClock(store.now)
-    shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
+    projected = None if catch_up else _projected(service, worker, settings, engine)
+    shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up, projected=projected)
     unfinished, stopping = "", _told_to_stop()
     shell.metrics.watch_process()
     database = _DatabaseHealth(clock)
@@ -94,7 +95,7 @@ async def run_worker(
     limits = Limits(settings.http)
     principals = Principals.of(settings, shell.registry.service.identify)
     ready = _readiness(shell, database, stopping)
-    shell.metrics.serve_ready(("database", "clock", "kafka", *PARTS), ready.missing)
+    shell.metrics.serve_ready(("database", "clock", "kafka", *shell.progress.parts), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     _tell_place(shell, own.http_host, server.addresses[0][1])
@@ -149,6 +150,7 @@ def _shell(
     tracer: Tracer | None,
     *,
     catch_up: OwnLog | None,
+    projected: Projected | None,
 ) -> Shell:
     own = settings.service(service.name)
     topics = [topic.name for topic in service.consumes]
@@ -166,10 +168,22 @@ def _shell(
         at_once=own.operations_at_once,
         tracer=tracer,
         own_log=catch_up,
+        projected=projected,
     )
     if isinstance(source, CatchUpSource):
         source.settled, shell.timers.until = shell.settled, source.time
     return shell
+
+
+def _projected(service: Service, worker: str, settings: Settings, engine: AsyncEngine) -> Projected | None:
+    """What a projection reads. While a restored database catches up, it waits: its positions are of that database."""
+    if service.projection is None:
+        return None
+    assert service.storage.read_models is not None
+    read_models = PostgresReadModels(engine, service.storage.read_models)
+    topics = [topic.name for topic in service.projection.topics()]
+    group = f"{service.name}-projection"
+    return Projected(KafkaSource(settings.kafka, group, worker, topics, read_models.positions), read_models)
 
 
 class _DatabaseHealth:
@@ -186,7 +200,8 @@ def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event)
             return [STOPPING]
         away = ["database"] if shell.batcher.database_away or not database.well else []
         away += [] if database.clock.agrees() else ["clock"]
-        return away + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
+        reads = all(source.ready() for source in shell.sources())
+        return away + ([] if reads else ["kafka"]) + shell.progress.standing_still()
 
     return Readiness(missing, shell.progress.ages, shell.notes)
 

@@ -58,15 +58,15 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnkno
         return None
     place = RecordSource(record.topic, record.partition, record.offset, record.key, record.headers, record.value)
     if record.unreadable:
-        return _undecodable(record, place, record.unreadable)
+        return undecodable(record, record.unreadable)
     try:
         try:
             return _read(registry, record, place, on_unknown)
         except BadEnvelope as wrong:
-            return _wrong_command(registry, record, place, wrong) or _undecodable(record, place, str(wrong))
+            return _wrong_command(registry, record, place, wrong) or undecodable(record, str(wrong))
     except Exception as bug:
         log.exception("record cannot be read", record=place.place, error=type(bug).__name__)
-        return _undecodable(record, place, describe(bug))
+        return undecodable(record, describe(bug))
 
 
 def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_unknown: OnUnknown) -> Inbound | None:
@@ -168,10 +168,11 @@ def _body_problems(registry: HandlerRegistry, type: str, record: BusRecord) -> S
     return ()
 
 
-def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:
+def undecodable(record: BusRecord, error: str) -> Inbound:
     """Under its key where it has one, or else under its place, so that it delays nothing else."""
     key, wrong = read_key(record.key)
     kind = (dict(record.headers).get("ce_type") or b"").decode("utf-8", "replace")
     identity = record_id(record.topic, record.partition, record.offset, record.at)
     message = Undecodable(printable(kind, 100), error, bool(record.unreadable))
+    place = RecordSource(record.topic, record.partition, record.offset, record.key, record.headers, record.value)
     return Inbound(identity, place.place if wrong else key, message, Meta(), place)

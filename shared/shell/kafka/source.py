@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,11 +70,26 @@ def new_admin(settings: KafkaSettings, member: str) -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(**connection(settings), client_id=f"{member}-admin")
 
 
+KnownPositions = Callable[[Collection[tuple[str, int]]], Awaitable[Positions]]
+
+
 class KafkaSource:
     """A static member of the service's group. See `ports.bus`."""
 
-    def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        group: str,
+        member: str,
+        topics: Sequence[str],
+        positions: KnownPositions | None = None,
+    ) -> None:
+        """`positions`: where to begin, in place of what the group has committed; asked of each partition that comes.
+        One of which nothing is known is read from its first record."""
         self.settings, self.group, self.member, self.topics = settings, group, member, topics
+        self._positions = positions
+        self._to_begin: set[TopicPartition] = set()
+        """Partitions that came, and whose positions are still to be asked for."""
         self.place: tuple[str, int] | None = None
         """Host and port of the member's HTTP API, which the group is told when it joins."""
         self._consumer: AIOKafkaConsumer | None = None
@@ -105,7 +120,8 @@ class KafkaSource:
             max_partition_fetch_bytes=FETCH_BYTES,
             metadata_max_age_ms=30_000,
         )
-        consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
+        self._to_begin.clear()
+        consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed, self._to_begin))
         await start_client(consumer)
         self._consumer = consumer
         self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
@@ -136,6 +152,7 @@ class KafkaSource:
 
     async def read(self, limit: int) -> Sequence[BusRecord]:
         consumer = await self._member()
+        await self._begin(consumer)
         try:
             with at_most(READ_BYTES):
                 async with asyncio.timeout(READ_SECONDS):
@@ -146,6 +163,16 @@ class KafkaSource:
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
         return [record for records in self._taken(found).values() for record in records]
+
+    async def _begin(self, consumer: AIOKafkaConsumer) -> None:
+        """Raises what asking for positions raises."""
+        if self._positions is None or not self._to_begin:
+            return
+        places = self._to_begin & consumer.assignment()
+        known = await self._positions([(place.topic, place.partition) for place in places])
+        for place in places & consumer.assignment():
+            consumer.seek(place, known.get((place.topic, place.partition), 0))
+        self._to_begin -= places
 
     def _taken(self, found: Mapping[TopicPartition, Sequence[Any]]) -> dict[TopicPartition, list[BusRecord]]:
         taken = {place: [bus_record(record) for record in records] for place, records in found.items()}
@@ -262,8 +289,10 @@ def end(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped
-    def __init__(self, assigned: asyncio.Event, committed: dict[TopicPartition, int]) -> None:
-        self.assigned, self.committed = assigned, committed
+    def __init__(
+        self, assigned: asyncio.Event, committed: dict[TopicPartition, int], to_begin: set[TopicPartition]
+    ) -> None:
+        self.assigned, self.committed, self.to_begin = assigned, committed, to_begin
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         if revoked:
@@ -271,6 +300,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's 
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self.committed.clear()  # others may have come further meanwhile
+        self.to_begin |= set(assigned)
         self.assigned.set()
         log.info("partitions assigned", count=len(assigned))
 

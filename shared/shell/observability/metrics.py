@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from shared.shell.observability.progress import PARTS, Progress
+from shared.shell.observability.progress import Progress
 from shared.shell.ports.attention import Attention
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -180,7 +180,7 @@ class Metrics:
         """Serve for each part how long work has waited for it without progress."""
         text = "Seconds for which work has waited for a part without progress."
         ages = Gauge("orderbus_progress_age_seconds", text, (*self._labels, "part"), registry=self.registry)
-        for part in PARTS:
+        for part in progress.parts:
             ages.labels(**self._labels, part=part).set_function(partial(progress.age, part))
 
     def set_tables(self, sizes: Mapping[str, float]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.core import Question, Record
+from shared.shell.ports.read_models import ReadModelTables
 
 
 class WrittenByNewer(Exception):
@@ -63,6 +64,7 @@ class Storage:
     states: Sequence[StateTable]
     records: Sequence[RecordTable] = ()
     searches: Sequence[Search] = ()
+    read_models: ReadModelTables | None = None
 
 
 @dataclass(frozen=True)

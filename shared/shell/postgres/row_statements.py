@@ -40,8 +40,8 @@ def save_statement(table: sa.Table) -> Sql:
     names = (*_SHELL_COLUMNS, *own_columns(table))
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "key")
     return Sql(
-        f"insert into {table.name} as stored ({', '.join(names)}) select {_cast_back(table, names)} "
-        f"from unnest({_arrays(table, names)}) as u({', '.join(names)}) "
+        f"insert into {table.name} as stored ({', '.join(names)}) select {cast_back(table, names)} "
+        f"from unnest({arrays(table, names)}) as u({', '.join(names)}) "
         f"on conflict (key) do update set {changes} where stored.version = excluded.version - 1 "
         "returning true as result"
     )
@@ -50,16 +50,16 @@ def save_statement(table: sa.Table) -> Sql:
 @cache
 def append_statement(table: sa.Table, names: tuple[str, ...]) -> Sql:
     return Sql(
-        f"insert into {table.name} ({', '.join(names)}) select {_cast_back(table, names)} "
-        f"from unnest({_arrays(table, names)}) as u({', '.join(names)})"
+        f"insert into {table.name} ({', '.join(names)}) select {cast_back(table, names)} "
+        f"from unnest({arrays(table, names)}) as u({', '.join(names)})"
     )
 
 
-def _arrays(table: sa.Table, names: Sequence[str]) -> str:
+def arrays(table: sa.Table, names: Sequence[str]) -> str:
     return ", ".join(f"cast(:{name} as {_wire_type(table.columns[name])}[])" for name in names)
 
 
-def _cast_back(table: sa.Table, names: Sequence[str]) -> str:
+def cast_back(table: sa.Table, names: Sequence[str]) -> str:
     return ", ".join(
         f"cast({name} as {_sql_type(table.columns[name])})" if _is_text_on_wire(table.columns[name]) else name
         for name in names

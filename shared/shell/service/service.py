@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from shared.core import Core, Event, Message, Operation, Outcome, Ref, Refusal, Topic
+from shared.core.projection import Projection
 from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
@@ -49,6 +50,8 @@ class Service:
     refusal: type[Refusal]
     """What a refused command is answered with, on the service's own topic; need not be listed in `emits`."""
     storage: Storage
+    projection: Projection | None = None
+    """What it reads into read models; their tables are in `storage`. Its topics are none of `consumes`."""
     gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
     routes: Routes | None = None
     kept: Callable[[Any], Event] | None = None

@@ -1,0 +1,119 @@
+"""Read models in memory. See `shell.ports.read_models`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.shell.ports.read_models import (
+    Counter,
+    Folded,
+    KeptTable,
+    MovedOn,
+    PartsTable,
+    Place,
+    ReadModelTables,
+    ShownRow,
+    ShownTable,
+)
+from shared.shell.ports.store import BatchRefused
+from shared.simulation.columns import refusal
+from shared.simulation.memory_database import PARKED, POSITIONS
+from shared.simulation.memory_store import MemoryStore
+from shared.simulation.memory_transaction import MemoryTransaction
+
+Columns = Mapping[str, Any]
+
+
+class MemoryReadModels:
+    """Rows are dicts of the columns that were written, by primary key."""
+
+    def __init__(self, store: MemoryStore, tables: ReadModelTables) -> None:
+        self.store, self.tables = store, tables
+
+    async def positions(self, places: Collection[Place]) -> Mapping[Place, int]:
+        await self.store.pause("positions")
+        known = self.store.rows(POSITIONS)
+        return {place: known[place] for place in places if place in known}
+
+    async def parked_keys(self, topics: Collection[str]) -> Collection[tuple[str, str]]:
+        await self.store.pause("parked_keys")
+        return {(row.topic, row.key) for row in self.store.rows(PARKED).values() if row.topic in topics}
+
+    async def write(self, folded: Folded) -> None:
+        async with self.store.begin() as tx:
+            await self._move(tx, folded.moves)
+            for table in self.tables.shown:
+                await self._show(tx, table, folded.shown.get(table.kind.__name__, ()))
+            for kept in self.tables.kept:
+                await self._keep(tx, kept, [kept.columns(row) for row in folded.kept if type(row) is kept.kind])
+            await self._unpark(tx, folded)
+            if folded.parked:
+                await tx.park(folded.parked)
+
+    async def _move(self, tx: MemoryTransaction, moves: Mapping[Place, tuple[int, int]]) -> None:
+        for place, (since, until) in sorted(moves.items()):
+            await self.store.pause("move")
+            await self.store.locks.take((POSITIONS, place), tx)
+            if (tx.get(POSITIONS, place) or 0) != since:
+                raise MovedOn
+            tx.put(POSITIONS, place, until)
+
+    async def _show(self, tx: MemoryTransaction, table: ShownTable, rows: Sequence[ShownRow]) -> None:
+        await self.store.pause("show")
+        for row in sorted(rows, key=lambda row: str(getattr(row.row, table.key))):
+            key, columns = getattr(row.row, table.key), table.columns(row.row)
+            _check(table.table, columns)
+            await self.store.locks.take((table.table.name, key), tx)
+            before = tx.get(table.table.name, key) or {}
+            if not row.erased and before.get(table.revision, 0) >= columns[table.revision]:
+                continue
+            tx.put(table.table.name, key, {**before, **columns})
+            if table.counter:
+                _count(tx, table.counter, before, -1, table.revision)
+                _count(tx, table.counter, columns, 1, table.revision)
+            for parts in table.parts:
+                await self._replace(tx, parts, table.key, key, row)
+
+    async def _replace(self, tx: MemoryTransaction, parts: PartsTable, name: str, key: str, row: ShownRow) -> None:
+        await self.store.pause("parts")
+        table = parts.table.name
+        for old in tx.scan(table):
+            if old[name] == key:
+                tx.delete(table, _primary_key(parts.table, old))
+        for part in row.parts[table]:
+            columns = parts.columns(part)
+            _check(parts.table, columns)
+            tx.put(table, _primary_key(parts.table, columns), columns)
+
+    async def _keep(self, tx: MemoryTransaction, kept: KeptTable, rows: Sequence[Columns]) -> None:
+        await self.store.pause("keep")
+        for columns in rows:
+            _check(kept.table, columns)
+            key = _primary_key(kept.table, columns)
+            if tx.get(kept.table.name, key) is None:
+                tx.put(kept.table.name, key, columns)
+
+    async def _unpark(self, tx: MemoryTransaction, folded: Folded) -> None:
+        await self.store.pause("unpark")
+        for row in tx.scan(PARKED):
+            if row.id in folded.released or (row.topic, row.key) in folded.caught_up:
+                tx.delete(PARKED, row.id)
+
+
+def _count(tx: MemoryTransaction, counter: Counter, columns: Columns, number: int, revision: str) -> None:
+    if columns.get(revision, 0) > 0:
+        key = tuple(columns[name] for name in counter.columns)
+        row = tx.get(counter.table.name, key) or {**dict(zip(counter.columns, key, strict=True)), "count": 0}
+        tx.put(counter.table.name, key, {**row, "count": row["count"] + number})
+
+
+def _primary_key(table: sa.Table, columns: Columns) -> Hashable:
+    return tuple(columns[column.name] for column in table.primary_key.columns)
+
+
+def _check(table: sa.Table, columns: Columns) -> None:
+    if state := refusal(table, columns):
+        raise BatchRefused(f"the database refused the data: {state}")
