@@ -74,18 +74,12 @@ class Shell:
         this process. `projected`: of a service that has a projection."""
         self.registry, self.poll = HandlerRegistry(service), poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        self.progress = Progress(
-            allowances={"operations": max((it.timeout for it in service.gateways), default=0.0)},
-            parts=(*PARTS, PROJECTOR) if projected else PARTS,
-        )
+        self.progress = _progress(service, with_projector=projected is not None)
         self.metrics = metrics or Metrics(
             service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges], self.progress
         )
         self.operations = Operations(
-            self.registry,
-            store,
-            clock,
-            worker,
+            *(self.registry, store, clock, worker),
             at_once=at_once,
             deliver=self._deliver,
             metrics=self.metrics,
@@ -95,10 +89,7 @@ class Shell:
             own_log=own_log,
         )
         self.batcher = Batcher(
-            self.registry,
-            store,
-            clock,
-            worker,
+            *(self.registry, store, clock, worker),
             batch=batch,
             metrics=self.metrics,
             rng=rng,
@@ -259,3 +250,8 @@ class Shell:
         """What needs attention although the worker is ready."""
         topics = [f"topic {topic} is held up: {hold.error}" for topic, hold in self.relay.held_up.holds.items()]
         return topics + [f"{name} is paused" for name in sorted(self.operations.destinations.pauses)]
+
+
+def _progress(service: Service, *, with_projector: bool) -> Progress:
+    longest = max((it.timeout for it in service.gateways), default=0.0)
+    return Progress(allowances={"operations": longest}, parts=(*PARTS, PROJECTOR) if with_projector else PARTS)

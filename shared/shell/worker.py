@@ -86,8 +86,7 @@ async def run_worker(
     kept = KeptRecords([topic.name for topic in service.emits if not topic.compacted], settings.kafka.keep_sent)
     store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
     clock = DatabaseClock(store.now)
-    projected = None if catch_up else _projected(service, worker, settings, engine)
-    shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up, projected=projected)
+    shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
     unfinished, stopping = "", _told_to_stop()
     shell.metrics.watch_process()
     database = _DatabaseHealth(clock)
@@ -150,7 +149,6 @@ def _shell(
     tracer: Tracer | None,
     *,
     catch_up: OwnLog | None,
-    projected: Projected | None,
 ) -> Shell:
     own = settings.service(service.name)
     topics = [topic.name for topic in service.consumes]
@@ -168,7 +166,7 @@ def _shell(
         at_once=own.operations_at_once,
         tracer=tracer,
         own_log=catch_up,
-        projected=projected,
+        projected=None if catch_up else _projected(service, worker, settings, store.engine),
     )
     if isinstance(source, CatchUpSource):
         source.settled, shell.timers.until = shell.settled, source.time
