@@ -188,7 +188,11 @@ def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event)
         away += [] if database.clock.agrees() else ["clock"]
         return away + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
-    return Readiness(missing, shell.progress.ages, shell.notes)
+    def notes() -> list[str]:
+        taken = shell.source.note() if isinstance(shell.source, KafkaSource) else ""
+        return [*([taken] if taken else []), *shell.notes()]
+
+    return Readiness(missing, shell.progress.ages, notes)
 
 
 def collect_seldom() -> None:
