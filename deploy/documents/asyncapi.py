@@ -78,7 +78,10 @@ _ENVELOPE: Json = {
             "type": "string",
             "description": "The id of the message that started the chain of messages.",
         },
-        "ce_causationid": {"type": "string", "description": "The id of the message that caused this one."},
+        "ce_causationid": {
+            "type": "string",
+            "description": "The id of the message that caused this one; of the copy of a command, the `id` of the 202.",
+        },
         "ce_actor": {
             "type": "string",
             "description": "Who caused it.",

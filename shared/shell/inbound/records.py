@@ -32,6 +32,7 @@ from shared.shell.inbound.message import (
     WrongEnvelope,
     content_of,
     identity_of,
+    kept_source,
     named_store,
     record_id,
 )
@@ -89,6 +90,7 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_
             return None
         message = UnknownCommand(envelope.type, envelope.version)
     by_customer = record.topic in registry.storefront_topics
+    identity = identity_of(envelope.source, envelope.id)
     return Inbound(
         envelope.id,
         envelope.subject,
@@ -100,11 +102,12 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_
             envelope.actor or ("customer" if by_customer else "system"),
         ),
         place,
-        claim=identity_of(envelope.source, envelope.id),
+        claim=identity,
         # A fact that is published in two versions has one id: the version that comes first is handled.
         content=0 if envelope.versions else content_of(envelope.type, envelope.subject, record.value or b""),
         source=envelope.source,
         occurred=envelope.time,
+        named=str(identity) if envelope.source == kept_source(registry.name) else "",
     )
 
 
