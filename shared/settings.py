@@ -7,7 +7,7 @@ An invalid setting stops startup; the error names it and the fix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -252,9 +252,9 @@ def load_settings(kind: type[S], system: type[Settings]) -> S:
     except ValidationError as wrong:
         problems |= _problems(kind, wrong)
     for name, near in misspelt(given_names(kind), names_of(system)).items():
-        problems.setdefault(PREFIX + name, f"unknown setting: did you mean {PREFIX}{near}?")
+        problems.setdefault(PREFIX + name, f"{MISSPELT} {PREFIX}{near}?")
     if problems or settings is None:
-        raise WrongSettings("\n".join([*(f"{name}: {said}" for name, said in problems.items()), REMEDY]))
+        raise WrongSettings("\n".join([*(f"{name}: {said}" for name, said in problems.items()), *_remedies(problems)]))
     return settings
 
 
@@ -318,12 +318,12 @@ def _problems(kind: type[Settings], wrong: ValidationError) -> dict[str, str]:
 def _said(kind: type[Settings], path: Sequence[str], error: Any) -> str:
     match error["type"], error.get("ctx", {}).get("min_length"):
         case ("missing", _) | ("too_short", 1):
-            said = "is missing"
+            said = MISSING
         case "too_short", length:
             said = f"needs at least {length} characters"
         case "extra_forbidden", _:
             near = nearest(name_of(path).removeprefix(PREFIX), names_of(kind))
-            said = f"unknown setting: did you mean {PREFIX}{near}?" if near else "unknown setting"
+            said = f"{MISSPELT} {PREFIX}{near}?" if near else UNKNOWN
         case "value_error", _:
             said = str(error["ctx"]["error"])
         case "tuple_type", _:
@@ -342,7 +342,19 @@ def _remedy(field: FieldInfo | None) -> str:
     return f" ({said})" if said else ""
 
 
-REMEDY = (
-    f"Set it in the environment, or in the file that {PREFIX}CONFIG names. `orderbus up` sets everything for the "
-    "embedded stack."
-)
+MISSING, UNKNOWN = "is missing", "unknown setting"
+MISSPELT = f"{UNKNOWN}: did you mean"
+_PLACES = f"where it is set: in the environment, or in the file that {PREFIX}CONFIG names."
+_REMEDIES = {
+    MISSING: f"Set what is missing, in the environment or in the file that {PREFIX}CONFIG names. `orderbus up` sets "
+    "everything for the embedded stack.",
+    MISSPELT: f"Correct a misspelt name {_PLACES}",
+    UNKNOWN: f"Remove an unknown setting, or correct its name, {_PLACES}",
+}
+_WRONG_VALUE = f"Correct a wrong value {_PLACES}"
+
+
+def _remedies(problems: Mapping[str, str]) -> list[str]:
+    """What to do, once for each kind of problem."""
+    kinds = [next((kind for kind in _REMEDIES if said.startswith(kind)), "") for said in problems.values()]
+    return [remedy for kind, remedy in [*_REMEDIES.items(), ("", _WRONG_VALUE)] if kind in kinds]

@@ -64,6 +64,7 @@ async def examined(data: Path | None) -> list[Finding]:
         settings = settings_of(data)
     except ReportedError as wrong:
         return [*here, Finding("settings", ok=False, text=str(wrong))]
+    collector = settings.telemetry.otlp_endpoint
     reachable = await asyncio.gather(
         _found("Kafka", partial(probes.kafka, settings)),
         *(_found(f"database {name}", partial(probes.database, settings, name)) for name in SERVICES),
@@ -71,6 +72,7 @@ async def examined(data: Path | None) -> list[Finding]:
         *(_found(name, partial(probes.reader, settings, name)) for name in READERS),
         *(_found(provider.title, partial(probes.payment_provider, provider)) for provider in PROVIDERS),
         _found("SMTP", probes.smtp),
+        *([_found("traces", partial(probes.traces, collector))] if collector else []),
     )
     names = not_read()
     text = f"Kafka {settings.kafka.bootstrap_servers}" + (

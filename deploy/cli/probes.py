@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import aiosmtplib
@@ -36,6 +37,9 @@ from shared.shell.postgres.identity import DatabaseIdentity, identity
 from shared.shell.postgres.refusals import DatabaseUnreachable, checked, fits
 from shared.shell.postgres.revision import newest_revision
 
+OTLP = name_of(("telemetry", "otlp_endpoint"))
+SHOWN = 3
+"""Topics that are named."""
 TIMEOUT = 8.0
 """Seconds that each probe may take."""
 
@@ -67,9 +71,22 @@ async def kafka(settings: Settings) -> str:
     if said := wrong or retention.wrong or retention.short:
         raise Failure(said)
     missing = [name for name in names if name not in there]
-    rest = f" (the services create the others when they start: {', '.join(missing)})" if missing else ""
+    rest = f" (the services create the others when they start: {_some(missing)})" if missing else ""
     brokers = counted(len(cluster["brokers"]), "broker")
     return f"{brokers} at {settings.kafka.bootstrap_servers}, {len(ours)} of {len(names)} topics{rest}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+async def traces(endpoint: str) -> str:
+    """The collector that traces are sent to."""
+    from shared.shell.observability.otlp import refusal_of  # noqa: PLC0415  # most installations have no collector
+
+    if said := await asyncio.to_thread(refusal_of, endpoint):
+        raise Failure(f"{OTLP}: {endpoint} takes no traces ({said}). Name a collector for OTLP over HTTP")
+    return f"{endpoint} takes traces"
 
 
 async def database(settings: Settings, name: str) -> str:

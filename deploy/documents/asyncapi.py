@@ -53,7 +53,10 @@ _ENVELOPE: Json = {
             "type": "string",
             "format": "uuid",
             "description": "A UUID, the same if the message is sent again. Of version 7, or of version 8 where it "
-            "tells no time: of what follows from a command over HTTP, for example.",
+            "tells no time: of what follows from a command over HTTP, for example. A command with a time more "
+            "than a day after its record's, here or in `ce_time`, is refused (`malformed`); an early one is "
+            "accepted. Either way the id is known for as long as the topics keep records and two days more, "
+            "counted from when it was first read: repeat a command within that time only.",
         },
         "ce_source": {
             "type": "string",
@@ -78,7 +81,10 @@ _ENVELOPE: Json = {
             "type": "string",
             "description": "The id of the message that started the chain of messages.",
         },
-        "ce_causationid": {"type": "string", "description": "The id of the message that caused this one."},
+        "ce_causationid": {
+            "type": "string",
+            "description": "The id of the message that caused this one; of the copy of a command, the `id` of the 202.",
+        },
         "ce_actor": {
             "type": "string",
             "description": "Who caused it.",

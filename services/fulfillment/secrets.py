@@ -85,6 +85,7 @@ class SealedSecrets:
 
     async def seal_again(self, at: datetime) -> None:
         """All that an older key has sealed, so that this key can be removed. What no key opens stays as it is."""
+        done = 0
         async with self._engine.begin() as connection:
             rows = (await connection.execute(sa.select(secrets).with_for_update())).all()
             old = [row for row in rows if not self._sealer.is_newest(row.sealed)]
@@ -97,6 +98,9 @@ class SealedSecrets:
                     continue
                 where = sa.and_(secrets.c.store == row.store, secrets.c.name == row.name)
                 await connection.execute(sa.update(secrets).where(where).values(sealed=sealed))
+                done += 1
+        if done:
+            log.info("secrets sealed again with the newest key", secrets=done)
 
 
 def _about(store: str, name: str) -> str:

@@ -74,8 +74,11 @@ class Monitor:
             return ["kafka"]
         return [] if self.reader.complete else ["history"]
 
+    def notes(self) -> list[str]:
+        return [note] if (note := self.reader.note()) else []
+
     def application(self) -> web.Application:
-        settings, ready = self.settings, Readiness(self.missing)
+        settings, ready = self.settings, Readiness(self.missing, notes=self.notes)
         principals, limits = Principals.of(settings), Limits(settings.http)
         app = probed("monitor", self.metrics.registry, principals, ready, limits)
         add_orders_per_minute(app, self.table, self.reader, self._now, settings.monitor.hours * 60)

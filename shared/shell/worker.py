@@ -201,7 +201,11 @@ def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event)
         reads = all(source.ready() for source in shell.sources())
         return away + ([] if reads else ["kafka"]) + shell.progress.standing_still()
 
-    return Readiness(missing, shell.progress.ages, shell.notes)
+    def notes() -> list[str]:
+        taken = shell.source.note() if isinstance(shell.source, KafkaSource) else ""
+        return [*([taken] if taken else []), *shell.notes()]
+
+    return Readiness(missing, shell.progress.ages, notes)
 
 
 def collect_seldom() -> None:

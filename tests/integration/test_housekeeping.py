@@ -179,3 +179,17 @@ async def test_a_reply_is_forgotten_with_its_messages_id_and_not_before(store: P
         await tx.keep_replies([Reply(key, "h", "", "")])
         kept = await tx.reply(key)
     assert kept is not None and kept.fingerprint == "h"
+
+
+@pytest.mark.parametrize("year", [2000, 2090])
+async def test_an_id_of_another_year_is_known_for_as_long_as_any_other(store: PostgresStore, year: int) -> None:
+    """By when it was first seen; its own time decides only where it lies."""
+    id = derived_id(hashed_id("a message"), 1, datetime(year, 1, 1, tzinfo=UTC))
+    await store.housekeep(DAY, KEEP)
+    assert await claim(store, id, timedelta(0))
+    for days in (1, 5, KEEP - 1):
+        await store.housekeep(DAY + timedelta(days=days), KEEP)
+        assert not await claim(store, id, timedelta(days=days)), f"handled again after {days} days"
+    assert await tables(store) == {"inbox_other": 1}
+    await store.housekeep(DAY + timedelta(days=KEEP + 1), KEEP)
+    assert await tables(store) == {}

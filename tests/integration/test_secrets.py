@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from services.fulfillment.secrets import SealedSecrets, secrets
 from shared.shell.sealer import Sealer
@@ -55,9 +56,14 @@ async def test_a_new_key_seals_what_the_older_ones_have(running: Running) -> Non
     await older.set("acme", "rcon", PASSWORD, "staff")
     await SealedSecrets(running.engine, Sealer(["a-key-that-was-lost" * 4])).set("acme", "lost", "x", "staff")
 
-    await both.seal_again(datetime.now(UTC))
+    with capture_logs() as first:
+        await both.seal_again(datetime.now(UTC))
     once = await sealed_in(running.engine)
-    await both.seal_again(datetime.now(UTC))
+    with capture_logs() as second:
+        await both.seal_again(datetime.now(UTC))
 
+    said = {"event": "secrets sealed again with the newest key", "secrets": 1, "log_level": "info"}
+    assert said in first and said not in second
+    assert [line["secret"] for line in (*first, *second) if line["log_level"] == "error"] == ["lost", "lost"]
     assert await newer.secret("acme", "rcon") == PASSWORD
     assert await sealed_in(running.engine) == once

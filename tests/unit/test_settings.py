@@ -17,7 +17,38 @@ from deploy.settings import (
 )
 from services.registry import PROCESSES
 from shared.settings import PREFIX, WrongSettings
-from tests.unit.settings_given import HIDDEN, Given, problems
+from tests.unit.settings_given import HIDDEN, Given, problems, remedies
+
+WHERE = "where it is set: in the environment, or in the file that ORDERBUS_CONFIG names."
+
+
+class TestRemedies:
+    """Each kind of error ends with what is to be done about it."""
+
+    def test_of_a_missing_setting(self, given: Given) -> None:
+        given(STRIPE__API_KEY="")
+        assert remedies() == [
+            "Set what is missing, in the environment or in the file that ORDERBUS_CONFIG names. `orderbus up` sets "
+            "everything for the embedded stack."
+        ]
+
+    def test_of_a_misspelt_one(self, given: Given) -> None:
+        given(SMPT__TLS="tls")
+        assert remedies() == [f"Correct a misspelt name {WHERE}"]
+
+    def test_of_an_unknown_one(self, given: Given) -> None:
+        given(KAFKA__COLOUR="red")
+        assert remedies() == [f"Remove an unknown setting, or correct its name, {WHERE}"]
+
+    def test_of_a_wrong_value(self, given: Given) -> None:
+        given(KAFKA__PARTITIONS="many")
+        assert remedies() == [f"Correct a wrong value {WHERE}"]
+
+    def test_of_several(self, given: Given) -> None:
+        given(STRIPE__API_KEY="", SMPT__TLS="tls", KAFKA__PARTITIONS="many", KAFKA__COLOUR="red")
+        assert [line.split()[0:2] for line in remedies()] == [
+            *(["Set", "what"], ["Correct", "a"], ["Remove", "an"], ["Correct", "a"])
+        ]
 
 
 class TestMisspeltNames:

@@ -37,6 +37,22 @@ key is what the message is about, usually the order's id: messages of a key are 
 | header | required | meaning |
 |---|---|---|
 {headers}
+
+## The outcome of a command
+
+Its id is the `ce_id` that you gave it over Kafka, or the `id` in the 202 over HTTP. By this id you find:
+
+| what | where |
+|---|---|
+| what was decided on it | `ce_causationid` of each event and command that was sent |
+| what follows from that later, in any service | `ce_correlationid`, unless the command came with \
+another `ce_correlationid`, which is then passed on |
+| its refusal, over Kafka | `command_id` in the body of the service's refusal (`checkout.refused` and so on), \
+and `ce_causationid` |
+| its refusal, over HTTP | in the response only: nothing is sent |
+| its copy, where it was accepted over HTTP | `ce_causationid` of the record on the service's own topic whose \
+`ce_source` is `<service>/http`. The `ce_id` of the copy is another one, by which the service \
+knows that it has handled the command |
 """
 WEBHOOKS = """# Webhooks
 

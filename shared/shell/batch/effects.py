@@ -103,8 +103,9 @@ class Effects:
         return self.own_log.caused(inbound.key, (inbound.id, inbound.identity), seed)
 
     def keep(self, cause: Cause, copy: Copy) -> None:
-        """Copy what was accepted over HTTP to its topic. This service reads it there as known; if its database is
-        restored to an earlier point, as new."""
+        """Copy what was accepted over HTTP to its topic. As all that follows from it, it has the id that its sender was
+        told as `ce_causationid`. This service reads it there as known; if its database is restored to an earlier point,
+        as new."""
         inbound, name = cause.inbound, self.registry.name
         envelope = Envelope(
             id=kept_id(name, inbound.id),
@@ -115,6 +116,7 @@ class Effects:
             time=inbound.occurred or cause.at,
             store=inbound.meta.store,
             correlation_id=cause.meta.correlation_id,
+            causation_id=inbound.said_id,
             actor=inbound.meta.actor,
             traceparent=cause.meta.traceparent,
             epoch=self.own_log.epoch,

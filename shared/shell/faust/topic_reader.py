@@ -25,6 +25,8 @@ STANDSTILL_SECONDS = 60.0
 UNASSIGNED_SECONDS = 15.0
 """Reading begins again when partitions of the topic stay unassigned for so long."""
 STOP_SECONDS = 10.0
+TAKEN_SECONDS = 3.0
+"""How often it is asked whether another process still has this one's number."""
 
 
 class TopicReader:
@@ -54,16 +56,24 @@ class TopicReader:
         thread = self._app.thread if self._app is not None else None
         return thread.lag() if thread is not None else None
 
+    def note(self) -> str:
+        """What staff must know while it does not read; empty as a rule."""
+        return self._reading.name.note()
+
     async def run(self) -> None:
         """Until it is cancelled. Waits for a broker that is away, and begins again when Faust ends or stands still.
         Raises WrongTopics."""
         while True:
             try:
+                await self._reading.name.check()
                 await ensure_topics(self._settings, [], create=False)
                 await self._read()
             except ReportedError:
                 raise
             except BusUnavailable as trouble:
+                if self._reading.name.by:  # which the log says already
+                    await asyncio.sleep(TAKEN_SECONDS)
+                    continue
                 log.warning("waiting for kafka", error=str(trouble))
             except Exception as trouble:
                 log.warning("reading ended, beginning again", error=f"{type(trouble).__name__}: {trouble}"[:300])
@@ -101,6 +111,8 @@ class TopicReader:
         moved, before = now(), dict(self._reading.handled)
         whole = now()
         while not app.should_stop:
+            if self._reading.name.by:
+                raise BusUnavailable(self._reading.name.note())
             lag = self.lag()
             if app.thread is None or not app.thread.unassigned():
                 whole = now()

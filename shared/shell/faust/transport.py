@@ -28,6 +28,7 @@ from shared.shell.kafka.source import (
     position,
     start_client,
 )
+from shared.shell.kafka.taken_names import TakenName, holder_of
 from shared.shell.ports.bus import BusUnavailable
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,11 @@ class Reading:
     handled: dict[Place, int] = field(default_factory=dict)
     begun: bool = False
     """Whether the place to begin at was found."""
+    name: TakenName = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings, group = self.settings, self.group
+        self.name = TakenName(group, lambda: holder_of(new_admin(settings, group), group, group))
 
     def begin(self) -> None:
         self.fetched.clear()
@@ -85,6 +91,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             metadata_max_age_ms=30_000,
         )
         await start_client(self._consumer)
+        self.reading.name.guard(self._consumer)
 
     async def on_thread_stop(self) -> None:
         consumer, self._consumer = self._consumer, None

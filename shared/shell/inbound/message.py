@@ -166,7 +166,7 @@ class Inbound:
     """The latest time at which it can have happened; None where that is unknown. If this is not the first time that it
     is decided, the outside may have been called for it at any time since then."""
     named: str = ""
-    """What its sender calls it, where that is no id."""
+    """What its sender calls it, where that is no id, or another than `id`: of the copy of a command by HTTP."""
 
     @property
     def said_id(self) -> str:

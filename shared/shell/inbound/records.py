@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -21,6 +22,7 @@ from shared.contracts.envelope import (
 from shared.contracts.problems import MAX_PROBLEMS
 from shared.contracts.readable import readable_part
 from shared.core import MESSAGES, Command, Message, Problem
+from shared.core.ids import time_of
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
     Inbound,
@@ -32,6 +34,7 @@ from shared.shell.inbound.message import (
     WrongEnvelope,
     content_of,
     identity_of,
+    kept_source,
     named_store,
     record_id,
 )
@@ -39,6 +42,10 @@ from shared.shell.ports.bus import BusRecord
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
+NO_TIME = datetime(1970, 1, 2, tzinfo=UTC)
+"""A record's time is not known where it is earlier."""
+AHEAD = timedelta(days=1)
+"""So far may a publisher's clock be ahead of the record's time."""
 OnUnknown = Callable[[str, int], None]
 """Is told the type and version of an event that this build does not know."""
 
@@ -71,6 +78,9 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnkno
 
 def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_unknown: OnUnknown) -> Inbound | None:
     envelope = from_headers(record.headers, record.key)
+    published = record.at if record.at > NO_TIME else None
+    if published and envelope.source not in registry.siblings and record.topic in registry.command_topics:
+        _check_times(envelope, published + AHEAD)
     message: object
     try:
         kind = message_type(envelope)
@@ -89,6 +99,7 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_
             return None
         message = UnknownCommand(envelope.type, envelope.version)
     by_customer = record.topic in registry.storefront_topics
+    identity = identity_of(envelope.source, envelope.id)
     return Inbound(
         envelope.id,
         envelope.subject,
@@ -100,12 +111,27 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_
             envelope.actor or ("customer" if by_customer else "system"),
         ),
         place,
-        claim=identity_of(envelope.source, envelope.id),
+        claim=identity,
         # A fact that is published in two versions has one id: the version that comes first is handled.
         content=0 if envelope.versions else content_of(envelope.type, envelope.subject, record.value or b""),
         source=envelope.source,
-        occurred=envelope.time,
+        occurred=min(envelope.time, published) if published else envelope.time,
+        named=str(identity) if envelope.source == kept_source(registry.name) else "",
     )
+
+
+def _check_times(envelope: Envelope, latest: datetime) -> None:
+    """An id may be older than its record: of an effect it is its cause's time, and the inbox keeps it by when it was
+    first seen. One that is to come would have what follows from it look new to a provider for as long. Raises
+    BadEnvelope."""
+    times = {"ce_id": time_of(envelope.id), "ce_time": envelope.time}
+    wrong = [name for name, time in times.items() if time and time > latest]
+    if "ce_id" in wrong and envelope.time == times["ce_id"]:
+        wrong.remove("ce_time")  # it was left out
+    if wrong:
+        text = "header {} has a time more than a day after the record's own: use the present time in UTC"
+        problems = [Problem(field=name, code="wrong_format", text=text.format(name)) for name in wrong]
+        raise BadEnvelope("; ".join(problem.text for problem in problems), problems)
 
 
 def _decoded(registry: HandlerRegistry, kind: type[Message], record: BusRecord, envelope: Envelope) -> object:

@@ -68,7 +68,7 @@ async def wrong_protocol(settings: KafkaSettings) -> str:
     protocol = settings.security_protocol
     host, port, _ = collect_hosts(settings.bootstrap_servers, randomize=False)[0]
     if not await _opened(host, port, None):
-        return f": nothing accepts connections at {host}:{port}"
+        return f": nothing accepts connections at {host}:{port} (a broker that was just started needs up to a minute)"
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     speaks_tls = await _opened(host, port, context)

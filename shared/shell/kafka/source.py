@@ -19,6 +19,7 @@ from shared.shell.kafka import broken_connections
 from shared.shell.kafka.member_addresses import announcing
 from shared.shell.kafka.membership import end_other_membership, read_by_no_member
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
+from shared.shell.kafka.taken_names import TakenName, holder_of
 from shared.shell.kafka.tls import tls_context
 from shared.shell.kafka.unread_since import UnreadSince
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
@@ -101,8 +102,10 @@ class KafkaSource:
         """Of the partitions that no member reads: how many records wait there."""
         self._unread_looks = 0
         self._unread_since = UnreadSince()
+        self._name = TakenName(member, lambda: holder_of(new_admin(settings, member), group, member))
 
     async def start(self) -> None:
+        await self._name.check()
         await end_other_membership(new_admin(self.settings, self.member), self.group, self.member, self.topics)
         consumer = new_consumer(
             self.settings,
@@ -123,6 +126,7 @@ class KafkaSource:
         self._to_begin.clear()
         consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed, self._to_begin))
         await start_client(consumer)
+        self._name.guard(consumer)
         self._consumer = consumer
         self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
         self._unread, self._unread_looks = {}, 0
@@ -190,7 +194,7 @@ class KafkaSource:
         if self._failing_since and asyncio.get_running_loop().time() - self._failing_since > REJOIN_SECONDS:
             log.warning("commits keep failing, rejoining the group", group=self.group)
             await self.stop()
-        if self._unread_looks > 1:
+        if self._unread_looks > 1 or self._name.by:
             await self.stop()
         if self._consumer is None:
             await self.start()
@@ -236,7 +240,11 @@ class KafkaSource:
 
     def ready(self) -> bool:
         reading = self._consumer is not None and self._assigned.is_set() and not self._failing_since
-        return reading and self._unread_looks <= 1
+        return reading and self._unread_looks <= 1 and not self._name.by
+
+    def note(self) -> str:
+        """What staff must know while it is not ready; empty as a rule."""
+        return self._name.note()
 
     async def stop(self) -> None:
         for watch in self._watches:

@@ -47,12 +47,27 @@ _RANDOM_BITS = 52
 def exporter(endpoint: str, service: str, worker: str, share: float) -> SpanExport:
     """Sends spans to an endpoint by OTLP over HTTP."""
     processor = BatchSpanProcessor(
-        OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix("/v1/traces") + "/v1/traces", timeout=5),
+        OTLPSpanExporter(endpoint=_traces(endpoint), timeout=5),
         max_queue_size=8192,
         max_export_batch_size=1024,
         schedule_delay_millis=2000,
     )
     return SpanExport(processor, service, worker, share)
+
+
+def refusal_of(endpoint: str) -> str:
+    """Send no spans, as `exporter` sends some. Returns why they are not taken: an HTTP status or an error's name; empty
+    where they are."""
+    asking = OTLPSpanExporter(endpoint=_traces(endpoint), timeout=3)
+    try:
+        result = asking._client.export(b"")
+    finally:
+        asking.shutdown()  # type: ignore[no-untyped-call]  # of the SDK
+    return "" if result.success else str(result.status_code or type(result.error).__name__)
+
+
+def _traces(endpoint: str) -> str:
+    return endpoint.rstrip("/").removesuffix("/v1/traces") + "/v1/traces"
 
 
 def _readable(span: Span, resource: Resource) -> ReadableSpan:

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.envelope import encode, from_headers
-from shared.core import Context, Decision, Event
+from shared.core import Context, Decision, Event, Refused
 from shared.core.epochs import SPAN
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.own_log import OwnLog, Said
@@ -22,7 +22,7 @@ from shared.shell.ports.http_api import Accepted
 from shared.shell.timers import Timers
 from shared.simulation.memory_database import OUTBOX
 from tests.unit.shell.harness import START, FixedCapacity, Harness
-from tests.unit.shell.meter import Count, Counted, Latest, Meter
+from tests.unit.shell.meter import Count, Counted, Latest, Meter, one_more
 
 FIRST = SPAN + 1
 
@@ -178,6 +178,29 @@ class TestCommandsByHttp:
         assert (envelope.source, envelope.actor, envelope.store, envelope.subject) == ("meter/http", "anna", "s", "t-1")
         assert envelope.correlation_id == accepted.id
         assert record.value == b'{"totals":["a"]}'
+
+    async def test_all_that_follows_from_it_has_the_id_that_the_202_said(
+        self, harness: Harness, api: ShellHttpApi
+    ) -> None:
+        accepted = await api.submit(Count(), "t-1", identity="k", actor="anna")
+        assert isinstance(accepted, Accepted)
+        (record,) = self.kept(harness)
+        copy, effects = from_headers(record.headers, record.key), [one.envelope for one in harness.sent("t-1")]
+        assert str(copy.id) != accepted.id
+        assert {it.causation_id for it in (copy, *effects)} == {accepted.id}
+
+    async def test_so_has_what_follows_from_its_copy_after_a_restore(self, harness: Harness, api: ShellHttpApi) -> None:
+        accepted = await api.submit(Count(what="refused later"), "t-1", identity="k", actor="anna")
+        assert isinstance(accepted, Accepted)
+        (record,) = self.kept(harness)
+        for restored, what in ((Harness(), one_more), (Harness(), Refused("unknown_total", "There is none."))):
+            restored.when("refused later", what)
+            inbound = inbound_of(restored.registry, record)
+            assert inbound is not None
+            await restored.batch(inbound)
+            (told,) = [one for one in restored.sent("t-1") if one.envelope.source == "meter"]
+            assert told.envelope.causation_id == accepted.id
+            assert getattr(told.message, "command_id", accepted.id) == accepted.id
 
     async def test_the_service_reads_it_as_known(self, harness: Harness, api: ShellHttpApi) -> None:
         await api.submit(Count(), "t-1", identity="k", actor="anna")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from shared.core import derived_id, hashed_id
 from shared.core.fast_dataclasses import replace
 from shared.shell.inbound import records
 from shared.shell.inbound.message import Undecodable
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
-from tests.unit.shell.harness import Harness
+from tests.unit.shell.harness import START, Harness
 from tests.unit.shell.meter import COMMANDS, Count, Counted, Meter, MeterRefused
 from tests.unit.shell.test_records import read, record
 from tests.unit.shell.test_unknown_messages import count, take
@@ -53,6 +55,71 @@ async def test_a_wrong_header_is_answered_and_what_follows_is_handled(
     assert harness.meter("t-1") == Meter(1)
     assert harness.parked() == []
     assert count(harness, "refused") == 1
+
+
+def id_of(at: datetime) -> bytes:
+    return str(derived_id(hashed_id("a message of its own time"), 1, at)).encode()
+
+
+class TestTimes:
+    """`record` is published at START."""
+
+    @pytest.mark.parametrize(
+        "at",
+        [
+            datetime(2000, 1, 1, tzinfo=UTC),
+            START - timedelta(days=30),
+            START - timedelta(days=8),
+            START + timedelta(hours=14),
+        ],
+        ids=["the year 2000", "of an order of last month", "a late retry", "a clock in another time zone"],
+    )
+    async def test_an_early_id_or_one_of_a_clock_that_is_ahead_is_accepted_once(self, at: datetime) -> None:
+        harness = Harness()
+        sent = record(Count(), COMMANDS, ce_id=id_of(at), ce_time=at.isoformat().encode())
+        await take(harness, sent, sent)
+        assert (refusals(harness), harness.meter("t-1")) == ([], Meter(1))
+
+    @pytest.mark.parametrize(
+        ("ce_id", "ce_time", "field"),
+        [
+            (datetime(2090, 1, 1, tzinfo=UTC), START, "ce_id"),
+            (START + timedelta(hours=25), START, "ce_id"),
+            (START, datetime(2090, 1, 1, tzinfo=UTC), "ce_time"),
+            (datetime(2090, 1, 1, tzinfo=UTC), None, "ce_id"),
+        ],
+    )
+    async def test_a_time_in_the_future_is_refused(self, ce_id: datetime, ce_time: datetime | None, field: str) -> None:
+        harness = Harness()
+        time = ce_time.isoformat().encode() if ce_time else None
+        await take(harness, record(Count(), COMMANDS, ce_id=id_of(ce_id), ce_time=time), record(Count(), COMMANDS))
+        (refused,) = refusals(harness, "t-1")
+        assert (refused.code, fields(refused)) == ("malformed", [(field, "wrong_format")])
+        assert refused.problems[0].text == (
+            f"header {field} has a time more than a day after the record's own: use the present time in UTC"
+        )
+        assert refused.command_id == id_of(ce_id).decode()
+        assert harness.meter("t-1") == Meter(1)
+
+    async def test_a_record_that_tells_no_time_of_its_own_is_no_measure(self) -> None:
+        harness = Harness()
+        await take(harness, replace(record(Count(), COMMANDS), at=datetime(1970, 1, 1, tzinfo=UTC)))
+        assert (refusals(harness), harness.meter("t-1")) == ([], Meter(1))
+
+    async def test_what_another_service_sent_is_accepted(self) -> None:
+        """An effect has the time of its cause, which an earlier build may have accepted."""
+        harness = Harness()
+        source = sorted(harness.registry.siblings)[0].encode()
+        await take(harness, record(Count(), COMMANDS, ce_id=id_of(datetime(2090, 1, 1, tzinfo=UTC)), ce_source=source))
+        assert (refusals(harness), harness.meter("t-1")) == ([], Meter(1))
+
+    def test_it_happened_before_it_was_published_whatever_its_sender_says(self) -> None:
+        """By this a decision that is made again after a restore knows that the provider may have forgotten its key."""
+        harness = Harness()
+        ahead, early = START + timedelta(hours=20), START - timedelta(days=3)
+        for said, occurred in ((ahead, START), (early, early)):
+            inbound = read(harness, record(Count(), COMMANDS, ce_time=said.isoformat().encode()))
+            assert inbound is not None and inbound.occurred == occurred
 
 
 async def test_the_sender_finds_the_answer_by_the_id_that_it_gave() -> None:
