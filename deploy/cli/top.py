@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import sys
@@ -117,6 +116,8 @@ class Workers:
     """Whose groups name the workers that run; None: those that are known are all."""
     looked_at: float = -math.inf
     found: dict[str, str] = field(default_factory=dict)
+    unasked: str = ""
+    """Why Kafka could not be asked."""
 
     @classmethod
     def given(cls, urls: Sequence[str]) -> Workers:
@@ -137,20 +138,24 @@ class Workers:
         if self.kafka is None:
             return self.known
         if time.monotonic() - self.looked_at > LOOK_SECONDS:
-            members = await asyncio.gather(*(_members(self.kafka, name) for name in SERVICES))
+            self.unasked = ""
+            members = await asyncio.gather(*(self._members(self.kafka, name) for name in SERVICES))
             of_services = dict(zip(SERVICES, members, strict=True))
             kept = {name: url for name, url in self.known.items() if not of_services.get(name)}
             self.found = kept | {name: url for found in members for name, url in found.items()}
             self.looked_at = time.monotonic()
         return self.found
 
-
-async def _members(kafka: KafkaSettings, service: str) -> dict[str, str]:
-    """Those that say where they are; none where Kafka does not say it."""
-    with contextlib.suppress(BusUnavailable, KafkaRefused, TimeoutError):
-        async with asyncio.timeout(LOOK_TIMEOUT):
-            return {name: url for name, url in (await addresses_of(kafka, service)).items() if url}
-    return {}
+    async def _members(self, kafka: KafkaSettings, service: str) -> dict[str, str]:
+        """Those that say where they are; none where Kafka does not say it."""
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                return {name: url for name, url in (await addresses_of(kafka, service)).items() if url}
+        except (BusUnavailable, KafkaRefused) as trouble:
+            self.unasked = f"Kafka does not name the workers. {trouble}"
+        except TimeoutError:
+            self.unasked = f"Kafka does not name the workers: it does not answer within {LOOK_TIMEOUT:g} s."
+        return {}
 
 
 async def _once(workers: Workers, every: float, as_json: bool) -> None:
@@ -162,6 +167,8 @@ async def _once(workers: Workers, every: float, as_json: bool) -> None:
             Console(highlight=False, width=console.terminal_width() or UNLIMITED).print(shown)
             if left_out:
                 console.say(console.too_narrow(left_out))
+        if workers.unasked:
+            console.say(workers.unasked)
         if not any(row.handled is not None for row in rows):
             raise Failure("No worker answers. Are they running? `orderbus doctor` checks.")
         return
@@ -171,7 +178,8 @@ async def _live(workers: Workers, every: float) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         async for rows in watched(workers, every):
             shown, left_out = table(rows, live.console.width)
-            live.update(Group(shown, console.too_narrow(left_out)) if left_out else shown, refresh=True)
+            below = [*([console.too_narrow(left_out)] if left_out else []), *filter(None, [workers.unasked])]
+            live.update(Group(shown, *below), refresh=True)
 
 
 async def watched(workers: Workers, every: float) -> AsyncIterator[list[Row]]:
