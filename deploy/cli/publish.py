@@ -18,7 +18,7 @@ from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
-from deploy.cli.published import Outcomes, Patience, Reader, answers, follow, show_refusals
+from deploy.cli.published import Limits, Outcomes, Reader, answers, follow, show_refusals
 from deploy.cli.target import settings_of
 from deploy.cli.unknown_names import unknown_names
 from deploy.client.http import OutcomeUnknown
@@ -85,7 +85,7 @@ async def publish(
         else:
             _show(rows, outcomes, warnings, reader.trouble)
         if following:
-            await follow(reader, outcomes, stop_event(), Patience(timeout), as_json=as_json)
+            await follow(reader, outcomes, stop_event(), Limits(timeout), as_json=as_json)
     if following and outcomes.refused:
         raise typer.Exit(1)
 

@@ -96,7 +96,7 @@ async def answers(records: Records, outcomes: Outcomes, within: float = ANSWERED
 
 
 @dataclass
-class Patience:
+class Limits:
     """When to say what orders wait for, and when to end."""
 
     timeout: float | None = None
@@ -105,7 +105,7 @@ class Patience:
 
 
 async def follow(
-    records: Records, outcomes: Outcomes, stopping: asyncio.Event, patience: Patience, *, as_json: bool
+    records: Records, outcomes: Outcomes, stopping: asyncio.Event, limits: Limits, *, as_json: bool
 ) -> None:
     """Show refusals and each new status until each order came to an end, or its messages were refused; and what one
     waits for that has no news. Raises TimeIsOver."""
@@ -122,10 +122,10 @@ async def follow(
         _show_news(outcomes, as_json)
         if stopping.is_set() or not outcomes.open_orders:
             return
-        if now() - news >= patience.quiet:
+        if now() - news >= limits.quiet:
             _say_what_waits(outcomes, said)
-        if patience.timeout is not None and now() - began >= patience.timeout:
-            raise _time_is_over(outcomes, patience.timeout)
+        if limits.timeout is not None and now() - began >= limits.timeout:
+            raise _time_is_over(outcomes, limits.timeout)
 
 
 def _say_what_waits(outcomes: Outcomes, said: dict[str, str]) -> None:

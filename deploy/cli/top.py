@@ -15,7 +15,7 @@ import aiohttp
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 from rich.cells import cell_len
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -98,6 +98,26 @@ async def top(
 
     Ctrl-C stops. Without a terminal it prints one table and exits. Kafka names the workers; where it cannot be asked,
     one of each service is shown, at the address in the settings.
+
+    \b
+    msg/s     messages handled in a second
+    dup/s     repetitions in a second, which have no effect
+    sent/s    records sent to Kafka in a second
+    lag       records in Kafka that wait to be read
+    lag s     for how many seconds the oldest of them has waited
+    batch     messages in a transaction, on average
+    tx ms     milliseconds that a transaction takes, on average
+    outbox    records that wait to be sent to Kafka
+    age s     for how many seconds the oldest of them has waited
+    open      calls to outside systems that have not ended
+    late      of these, those that should have been made by now
+    in doubt  of these, those that may have been carried out, or not
+    paused    outside systems to which calls are paused
+    parked    messages that could not be handled
+    undeliv.  records that Kafka refuses for good
+    MB        memory of the process
+
+    What is about a service's tables (outbox to undeliv.) is the same for all of its workers.
     """
     workers = Workers.given(url) if url else Workers.of(settings_of(data))
     if as_json or once or not sys.stdout.isatty():
@@ -164,7 +184,7 @@ async def _once(workers: Workers, every: float, as_json: bool) -> None:
             console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
         else:
             shown, left_out = table(rows, console.terminal_width())
-            Console(highlight=False, width=console.terminal_width() or UNLIMITED).print(shown)
+            console.show_without_padding(shown, console.terminal_width() or UNLIMITED)
             if left_out:
                 console.say(console.too_narrow(left_out))
         if workers.unasked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 
 import pytest
 
@@ -17,14 +18,14 @@ WAITING = {"item": "2", "product": "Audiobook", "delivery": "waiting"}
 PARCEL = {"item": "1", "product": "Print", "delivery": "waiting", "shippable": True}
 PENDING = {"item": "3", "product": "Course", "delivery": "pending"}
 UNTIL = {"deadline": "2026-03-03T14:05:00+00:00"}
-PAGE = {"pay_url": "https://pay.example/x"}
-BY_HAND = {"message": "Waits for the payment: bank transfer."}
+PAGE: dict[str, object] = {"pay_url": "https://pay.example/x"}
+BY_HAND: dict[str, object] = {"message": "Waits for the payment: bank transfer."}
 RELEASED = "nothing is delivered until it is released"
 RELEASE = "orderbus delivery release ORD-1 --reason TEXT"
 STARTED = "nothing is delivered until it is started"
 SHIP = "orderbus ship ORD-1 --carrier NAME --tracking NUMBER"
 LOOK = "orderbus order ORD-1 shows why, orderbus attention what to do"
-CASES: list[tuple[str, dict[str, object], str]] = [
+CASES: list[tuple[str, Mapping[str, object], str]] = [
     ("created", {}, "waits for its submission (checkout.submitted)"),
     ("received", {}, "waits for the store's approval: orderbus accept ORD-1, or orderbus decline ORD-1"),
     ("received", PAGE, "waits for the customer: pay at https://pay.example/x"),
@@ -44,7 +45,7 @@ CASES: list[tuple[str, dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("status", "fields", "said"), CASES)
-def test_it_is_said_with_the_command_to_use(status: str, fields: dict[str, object], said: str) -> None:
+def test_it_is_said_with_the_command_to_use(status: str, fields: Mapping[str, object], said: str) -> None:
     assert waits({"status": status, **fields}, "ORD-1") == said
 
 
