@@ -207,7 +207,7 @@ SHORTEST = 16
 """How narrow a column that is wrapped may become."""
 WRAPPED = frozenset(
     {"command", "subject", "events", "name", "product", "customer", "setting", "before", "after", "destination"}
-    | {"page", "file", "stores"}
+    | {"page", "file", "stores", "state"}
 )
 """Columns that are wrapped, as the last one of each table is."""
 PASTED = frozenset({"command", "subject", "order", "key"})
