@@ -237,11 +237,12 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
 
 
 def _shown(endpoint: Endpoint, late: TriedAgain | None) -> ShownEndpoint:
-    waits = {"waiting": late.count, "waiting_since": late.since, "error": late.error} if late else {}
     return ShownEndpoint(
         *(endpoint.id, without_password(endpoint.url), endpoint.events, endpoint.paused, endpoint.reason),
         since=endpoint.since,
-        **waits,
+        waiting=late.count if late else 0,
+        waiting_since=late.since if late else None,
+        error=late.error if late else "",
     )
 
 

@@ -105,7 +105,7 @@ async def test_a_staff_tool_refunds_and_says_how_it_ended(shell: dict[str, str])
     assert accepted.startswith("accepted: ")
     assert refunded == "refunded: 500 EUR (minor units), 500 in all"
 
-    assert "refunded: 1400 EUR (minor units), 1900 in all" in await run("staff/refund.py", order, shell=shell)
+    assert "refunded: 1533 EUR (minor units), 2033 in all" in await run("staff/refund.py", order, shell=shell)
 
     command = [sys.executable, str(EXAMPLES / "staff/refund.py"), order, "1"]
     refused = await asyncio.create_subprocess_exec(
