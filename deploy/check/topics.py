@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import BadMessage, UnknownMessage, from_headers, message_type
@@ -18,6 +18,7 @@ from shared.core import Message
 from shared.settings import KafkaSettings
 from shared.shell.inbound.message import identity_of
 from shared.shell.kafka.record_batches import Unreadable
+from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
@@ -47,7 +48,7 @@ class Seen(NamedTuple):
 
 
 class Topics:
-    """An open reader of some topics. Raises BusUnavailable when Kafka cannot be reached."""
+    """An open reader of some topics. Raises BusUnavailable, KafkaRefused."""
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
         self._settings, self._topics = settings, topics
@@ -69,6 +70,9 @@ class Topics:
             consumer.assign(places)
             self.first = await consumer.beginning_offsets(places)
             self.ends = await consumer.end_offsets(places)
+        except KafkaConnectionError as error:
+            await close_client(consumer)
+            raise await unusable_kafka(self._settings, error) from error
         except (KafkaError, OSError) as error:
             await close_client(consumer)
             raise _unavailable(error) from error

@@ -40,7 +40,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
     cells = [[visible(str(cell)) for cell in row] for row in rows]
     widths = [max(map(cell_len, (column, *(row[index] for row in cells)))) for index, column in enumerate(columns)]
     width = terminal_width()
-    least = least_widths(columns, widths) if width else widths
+    least = least_widths(columns, widths, cells) if width else widths
     kept = fitting(columns, least, width or wide(least))
     shown, rows_of_kept = [columns[index] for index in kept], [[row[index] for index in kept] for row in cells]
     if width and wide([least[index] for index in kept]) > width:
@@ -58,13 +58,24 @@ def too_narrow(left_out: Iterable[str]) -> str:
 
 
 def _show_columns(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], title: str) -> None:
-    table = Table(title=title or None, box=None, header_style="bold", title_justify="left", pad_edge=False)
+    if title:
+        show(title, 0)
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for column, width in zip(columns, widths, strict=True):
         justify: Literal["left", "right"] = "right" if column in NUMERIC else "left"
         table.add_column(column, justify=justify, width=width, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
-    Console(highlight=False, width=max(wide(widths), len(title), 1)).print(table)
+    show_without_padding(table, max(wide(widths), 1))
+
+
+def show_without_padding(table: Table, width: int) -> None:
+    """A table without blanks at the ends of its lines."""
+    target = Console(highlight=False, width=width)
+    with target.capture() as captured:
+        target.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def _show_records(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
@@ -92,9 +103,19 @@ def _wraps(columns: Sequence[str], index: int) -> bool:
     return index == len(columns) - 1 or columns[index] in WRAPPED
 
 
-def least_widths(columns: Sequence[str], widths: Sequence[int]) -> list[int]:
-    """How narrow each column may become: the last one and those that are WRAPPED less than their longest cell."""
-    return [min(width, SHORTEST) if _wraps(columns, index) else width for index, width in enumerate(widths)]
+def least_widths(columns: Sequence[str], widths: Sequence[int], cells: Sequence[Sequence[str]] = ()) -> list[int]:
+    """How narrow each column may become: the last one and those that are WRAPPED less than their longest cell; those
+    that are PASTED no narrower than their longest word."""
+    return [
+        min(width, max(SHORTEST, _longest_word(cells, index) if column in PASTED else 0))
+        if _wraps(columns, index)
+        else width
+        for index, (column, width) in enumerate(zip(columns, widths, strict=True))
+    ]
+
+
+def _longest_word(cells: Sequence[Sequence[str]], index: int) -> int:
+    return max((cell_len(word) for row in cells for word in row[index].split()), default=0)
 
 
 def shared_out(least: Sequence[int], widths: Sequence[int], width: int) -> list[int]:
@@ -186,11 +207,25 @@ SHORTEST = 16
 """How narrow a column that is wrapped may become."""
 WRAPPED = frozenset(
     {"command", "subject", "events", "name", "product", "customer", "setting", "before", "after", "destination"}
-    | {"page", "file"}
+    | {"page", "file", "stores", "state"}
 )
 """Columns that are wrapped, as the last one of each table is."""
+PASTED = frozenset({"command", "subject", "order", "key"})
+"""Columns of what is given to the next command: their words are never torn."""
 LEAST_IMPORTANT = (
-    *("offset", "topic", "bytes", "tested", "address", "position", "items", "version", "next probe", "next try"),
+    *(
+        "card number",
+        "offset",
+        "topic",
+        "bytes",
+        "tested",
+        "address",
+        "position",
+        "items",
+        "version",
+        "next probe",
+        "next try",
+    ),
     *("next", "tries", "attempts", "attempt", "type", "low since", "reserved", "delivery", "country", "customer"),
     *("currencies", "free", "on hand", "story", "actor", "by", "game", "kind", "age", "since", "lost at", "to"),
     *("created", "service", "store", "set at", "low below", "email", "events", "at"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
@@ -16,6 +17,7 @@ def on_event_loop(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # what is wrong is said by the command itself
         asyncio.run(command(*args, **kwargs))
 
     return run

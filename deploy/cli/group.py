@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -72,6 +73,13 @@ def _reword(wrong: Any) -> None:
         wrong.message = listed(problems_of(wrong.__cause__))
 
 
+class PlainCommand(TyperCommand):
+    """Its usage names an argument as the list of its arguments does: ORDER, not {ORDER}."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [re.sub(r"^{(.*?)}", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+
 class Placeholder(TyperCommand):
     """Stands for a command in its group's list. Called, it loads the command and hands over to it."""
 
@@ -100,5 +108,5 @@ def loaded(entry: Command) -> Any:
             f"`orderbus {entry.name}` is not part of this installation (no module {missing.name}): run it from a clone."
         ) from missing
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(entry.name)(found)
+    app.command(entry.name, cls=PlainCommand)(found)
     return typer.main.get_command(app)

@@ -19,7 +19,7 @@ from deploy.cli.target import api_client
 from deploy.client.http import ApiClient, store_path
 
 Order = Annotated[
-    str, typer.Argument(metavar="[ORDER]", help="The order's number (ORD-…) or id; or name a store with --store.")
+    str, typer.Argument(metavar="ORDER", help="The order's number (ORD-…) or id; or name a store with --store.")
 ]
 Store = Annotated[
     str, typer.Option("--store", metavar="STORE", help="All that this store lost in the period, instead of one order.")

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from deploy.cli import console
+from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Number
+from deploy.cli.options import AsJson, Data
 from deploy.cli.order_page import show_order
 from deploy.cli.order_timeline import whole_timeline
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
+Named = Annotated[
+    str, typer.Argument(metavar="ORDER", help="The order's number (ORD-…) or id; or --newest instead of it.")
+]
+
 
 @on_event_loop
-async def order(number: Number, data: Data = None, as_json: AsJson = False) -> None:
+async def order(
+    number: Named = "",
+    newest: Annotated[bool, typer.Option("--newest", help="The order that was created last.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
     """Show one order: timeline, items, payments, emails."""
+    if newest == bool(number):
+        raise UsageError("Name an order by its number or id, or give --newest.")
     async with api_client(data) as api:
-        found = await whole_order(api, number)
+        found = await whole_order(api, number or await _newest(api))
     if as_json:
         console.show_json(found)
     else:
         show_order(found)
+
+
+async def _newest(api: ApiClient) -> str:
+    found = (await api.orders(limit=1))["orders"]
+    if not found:
+        raise UsageError("There are no orders.")
+    return str(found[0]["key"])
 
 
 async def whole_order(api: ApiClient, number: str) -> dict[str, Any]:

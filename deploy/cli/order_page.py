@@ -10,6 +10,7 @@ from deploy.cli import console
 from deploy.cli.console import clock, counted, day_and_clock, details, money
 from deploy.cli.obligations import what_next
 from deploy.cli.order_details import by_hand, details_of, written
+from deploy.cli.order_waits import RELEASED, STARTED, release, start
 
 Body = Mapping[str, Any]
 MADE_AT_PROVIDER = "made_at_provider"
@@ -76,9 +77,9 @@ def _head(order: Body) -> list[str]:
     head += [*by_hand(order), *details_of(order)]
     if (order.get("deliveries") or {}).get("held"):
         why = f" ({order['held']})" if order.get("held") else ""
-        head.append(f"  held      nothing is delivered until it is released: orderbus delivery release{why}")
+        head.append(f"  held      {RELEASED}: {release(order['number'])}{why}")
     if (order.get("deliveries") or {}).get("to_start"):
-        head.append("  waits     nothing is delivered until it is started: orderbus delivery start")
+        head.append(f"  waits     {STARTED}: {start(order['number'])}")
     if order.get("message"):
         head.append(f"  message   {order['message']}")
     if order.get("pay_url"):

@@ -22,9 +22,9 @@ from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
 from services.registry import SERVICES
 from shared.contracts import TOPICS
-from shared.settings import Settings, name_of
+from shared.settings import Settings
 from shared.shell.kafka.cluster import cluster_id
-from shared.shell.kafka.refusals import refusal, wrong_protocol
+from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
@@ -59,13 +59,7 @@ async def kafka(settings: Settings) -> str:
         wrong = wrong_partitions(settings.kafka, await admin.describe_topics(ours) if ours else [])
         retention = retention_findings(settings.kafka, await topic_settings(admin, ours))
     except Exception as trouble:
-        if said := await refusal(settings.kafka):
-            raise Failure(said) from trouble
-        raise Failure(
-            f"{name_of(('kafka', 'bootstrap_servers'))}: {settings.kafka.bootstrap_servers} cannot be reached by "
-            f"{settings.kafka.security_protocol} "
-            f"({type(trouble).__name__}){await wrong_protocol(settings.kafka)}"
-        ) from trouble
+        raise Failure(str(await unusable_kafka(settings.kafka, trouble))) from trouble
     finally:
         await admin.close()
     if said := wrong or retention.wrong or retention.short:

@@ -18,7 +18,7 @@ from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
-from deploy.cli.published import Outcomes, Reader, answers, follow, show_refusals
+from deploy.cli.published import Limits, Outcomes, Reader, answers, follow, show_refusals
 from deploy.cli.target import settings_of
 from deploy.cli.unknown_names import unknown_names
 from deploy.client.http import OutcomeUnknown
@@ -42,8 +42,15 @@ class Entry:
 async def publish(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON or JSON lines; - for standard input.")],
     following: Annotated[
-        bool, typer.Option("--follow", help="Show each new status of the orders until they come to an end.")
+        bool,
+        typer.Option(
+            "--follow", help="Show each new status of the orders, and what they wait for, until they come to an end."
+        ),
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=0, help="With --follow: exit with 124 after so many seconds."),
+    ] = None,
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
@@ -51,11 +58,17 @@ async def publish(
     """Publish checkout messages from a file.
 
     FILE holds objects {"type", "order", "data"}: a single one, an array, or one per line. `type` is checkout.opened,
-    checkout.submitted, checkout.payment_retried or checkout.abandoned; `order` is the id that the storefront chose.
+    checkout.submitted, checkout.payment_retried, checkout.abandoned or checkout.asked; `order` is the id that the
+    storefront chose.
     All messages are checked first: if any is invalid, nothing is published. Checkout may still refuse one, such as a
     second submission: its answer is awaited for 5 seconds, and shown. A warning names the stores and SKUs that checkout
-    does not know. With --follow the exit code is 1 if a message was refused.
+    does not know. With --follow the exit code is 1 if a message was refused, and 124 if the time of --timeout was over
+    before: the orders go on.
+
+    docs/messages has a page per type with its fields and an example. `orderbus shop --cards` lists the sandbox's cards.
     """
+    if timeout is not None and not following:
+        raise UsageError("--timeout needs --follow: without it the answer is awaited for 5 seconds.")
     entries = checked(read(file))
     settings = settings_of(data)
     attempt = Attempt("all messages were published", "orderbus orders", new_key(idempotency_key or str(uuid7())))
@@ -72,7 +85,7 @@ async def publish(
         else:
             _show(rows, outcomes, warnings, reader.trouble)
         if following:
-            await follow(reader, outcomes, stop_event(), as_json=as_json)
+            await follow(reader, outcomes, stop_event(), Limits(timeout), as_json=as_json)
     if following and outcomes.refused:
         raise typer.Exit(1)
 

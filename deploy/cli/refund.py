@@ -142,16 +142,17 @@ def _show(preview: dict[str, Any]) -> None:
     console.show(f"  put back in stock, where it is counted: {_choice(preview['restock'])}")
     where = f" ({preview['dashboard']})" if preview["dashboard"] else ""
     if preview["recorded"]:
-        console.show(f"  recorded only: no money moves at {provider}{where}")
+        console.show(f"  it is recorded only: no money moves at {provider}{where}")
     elif preview["by_hand"]:
-        console.show(f"  {provider} cannot make it: staff make it{where}, then confirm it")
+        confirm = f"orderbus settle refund {preview['number']} refunded --reason TEXT"
+        console.show(f"  {provider} cannot make it: staff make it{where}, then confirm it: {confirm}")
     else:
-        until = f", which refunds until {day_and_clock(preview['refundable_until'])}"
-        console.show(f"  made by {provider}{until if preview['refundable_until'] else ''}")
+        until = f", and can until {day_and_clock(preview['refundable_until'])}"
+        console.show(f"  {provider} makes it{until if preview['refundable_until'] else ''}")
     if parked := preview["parked"]:
         waits = "1 message of this order waits" if parked == 1 else f"{parked} messages of this order wait"
         console.show(f"  {waits}: the refund is refused until `orderbus parked show '{preview['order']}'` is empty")
-    console.say("Nothing was changed.")
+    console.say("Nothing was changed. Without --dry-run the refund is made.")
 
 
 def _choice(choice: dict[str, Any]) -> str:

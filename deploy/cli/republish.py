@@ -35,7 +35,7 @@ async def republish(
     try:
         done = await put_back(settings_of(data, databases=SERVICES), dry_run=dry_run)
     except BusUnavailable as trouble:
-        raise Failure(f"Kafka cannot be reached: {trouble}") from None
+        raise Failure(str(trouble)) from None
     except (StoreUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
         raise Failure(f"A database cannot be used: {type(trouble).__name__}. Run the command again.") from None
     if as_json:

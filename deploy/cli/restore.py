@@ -50,7 +50,8 @@ async def restore(
     try:
         outcome = await caught_up(settings, service, point, console.say)
     except BusUnavailable as trouble:
-        raise Failure(f"Kafka: {trouble}. Repeat the command; it goes on where it was.") from None
+        said = str(trouble).rstrip(".")
+        raise Failure(f"{said}. Repeat the command; it goes on where it was.") from None
     except StoreUnavailable as trouble:
         raise Failure(f"The database of {service}: {trouble}. Repeat the command; it goes on where it was.") from None
     report = await evidence.check(settings, evidence.Window(since=outcome.restored.read_from))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import sys
@@ -16,7 +15,7 @@ import aiohttp
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 from rich.cells import cell_len
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -99,6 +98,26 @@ async def top(
 
     Ctrl-C stops. Without a terminal it prints one table and exits. Kafka names the workers; where it cannot be asked,
     one of each service is shown, at the address in the settings.
+
+    \b
+    msg/s     messages handled in a second
+    dup/s     repetitions in a second, which have no effect
+    sent/s    records sent to Kafka in a second
+    lag       records in Kafka that wait to be read
+    lag s     for how many seconds the oldest of them has waited
+    batch     messages in a transaction, on average
+    tx ms     milliseconds that a transaction takes, on average
+    outbox    records that wait to be sent to Kafka
+    age s     for how many seconds the oldest of them has waited
+    open      calls to outside systems that have not ended
+    late      of these, those that should have been made by now
+    in doubt  of these, those that may have been carried out, or not
+    paused    outside systems to which calls are paused
+    parked    messages that could not be handled
+    undeliv.  records that Kafka refuses for good
+    MB        memory of the process
+
+    What is about a service's tables (outbox to undeliv.) is the same for all of its workers.
     """
     workers = Workers.given(url) if url else Workers.of(settings_of(data))
     if as_json or once or not sys.stdout.isatty():
@@ -117,6 +136,8 @@ class Workers:
     """Whose groups name the workers that run; None: those that are known are all."""
     looked_at: float = -math.inf
     found: dict[str, str] = field(default_factory=dict)
+    unasked: str = ""
+    """Why Kafka could not be asked."""
 
     @classmethod
     def given(cls, urls: Sequence[str]) -> Workers:
@@ -137,20 +158,24 @@ class Workers:
         if self.kafka is None:
             return self.known
         if time.monotonic() - self.looked_at > LOOK_SECONDS:
-            members = await asyncio.gather(*(_members(self.kafka, name) for name in SERVICES))
+            self.unasked = ""
+            members = await asyncio.gather(*(self._members(self.kafka, name) for name in SERVICES))
             of_services = dict(zip(SERVICES, members, strict=True))
             kept = {name: url for name, url in self.known.items() if not of_services.get(name)}
             self.found = kept | {name: url for found in members for name, url in found.items()}
             self.looked_at = time.monotonic()
         return self.found
 
-
-async def _members(kafka: KafkaSettings, service: str) -> dict[str, str]:
-    """Those that say where they are; none where Kafka does not say it."""
-    with contextlib.suppress(BusUnavailable, KafkaRefused, TimeoutError):
-        async with asyncio.timeout(LOOK_TIMEOUT):
-            return {name: url for name, url in (await addresses_of(kafka, service)).items() if url}
-    return {}
+    async def _members(self, kafka: KafkaSettings, service: str) -> dict[str, str]:
+        """Those that say where they are; none where Kafka does not say it."""
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                return {name: url for name, url in (await addresses_of(kafka, service)).items() if url}
+        except (BusUnavailable, KafkaRefused) as trouble:
+            self.unasked = f"Kafka does not name the workers. {trouble}"
+        except TimeoutError:
+            self.unasked = f"Kafka does not name the workers: it does not answer within {LOOK_TIMEOUT:g} s."
+        return {}
 
 
 async def _once(workers: Workers, every: float, as_json: bool) -> None:
@@ -159,9 +184,11 @@ async def _once(workers: Workers, every: float, as_json: bool) -> None:
             console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
         else:
             shown, left_out = table(rows, console.terminal_width())
-            Console(highlight=False, width=console.terminal_width() or UNLIMITED).print(shown)
+            console.show_without_padding(shown, console.terminal_width() or UNLIMITED)
             if left_out:
                 console.say(console.too_narrow(left_out))
+        if workers.unasked:
+            console.say(workers.unasked)
         if not any(row.handled is not None for row in rows):
             raise Failure("No worker answers. Are they running? `orderbus doctor` checks.")
         return
@@ -171,7 +198,8 @@ async def _live(workers: Workers, every: float) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         async for rows in watched(workers, every):
             shown, left_out = table(rows, live.console.width)
-            live.update(Group(shown, console.too_narrow(left_out)) if left_out else shown, refresh=True)
+            below = [*([console.too_narrow(left_out)] if left_out else []), *filter(None, [workers.unasked])]
+            live.update(Group(shown, *below), refresh=True)
 
 
 async def watched(workers: Workers, every: float) -> AsyncIterator[list[Row]]:

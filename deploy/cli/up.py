@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import Data, Workers
 from deploy.cli.startup import running_system
+from deploy.cli.target import OWN_SETTINGS
 from deploy.client.local_stack import FILE, default_folder
 from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
@@ -54,7 +56,9 @@ async def up(data: Data = None, workers: Workers = 1, fresh: Fresh = False, brok
 
 def where_things_are(stack: Stack, services: Services) -> str:
     workers = "\n".join(f"  {worker.name:<18}{worker.url}" for worker in (*services.workers, *services.readers))
-    folder = "" if stack.data == default_folder().expanduser().resolve() else f" --data {stack.data}"
+    elsewhere = any(os.environ.get(name) for name in OWN_SETTINGS)
+    usual = stack.data == default_folder().expanduser().resolve() and not elsewhere
+    folder = "" if usual else f" --data {stack.data}"
     return (
         f"orderbus is up.\n{workers}\n"
         f"  {'Kafka':<18}{stack.kafka.bootstrap_servers}\n"
@@ -63,5 +67,16 @@ def where_things_are(stack: Stack, services: Services) -> str:
         f"  {'emails':<18}{stack.data / 'outside' / 'mails'}  (SMTP 127.0.0.1:{stack.ports['smtp']})\n"
         f"  {'logs':<18}{stack.logs}\n"
         f"Its settings, with the bearer token, are in {stack.data / FILE}.\n"
-        f"Next: `orderbus orders{folder}`, `orderbus watch{folder}`. Ctrl-C stops everything."
+        f"{next_steps(folder)}"
+    )
+
+
+def next_steps(folder: str) -> str:
+    """`folder`: the option by which commands find it."""
+    return (
+        "Next, in another terminal:\n"
+        f"  orderbus shop{folder}\n"
+        f"  orderbus publish docs/examples/checkout.json --follow{folder}\n"
+        f"  orderbus orders{folder}\n"
+        "Ctrl-C stops everything here. What is in the folder stays."
     )

@@ -23,7 +23,10 @@ COLUMNS = ("endpoint", "state", "events", "url")
 
 @on_event_loop
 async def listing(store: Store, data: Data = None, as_json: AsJson = False) -> None:
-    """List a store's webhook endpoints, and why one is paused."""
+    """List a store's webhook endpoints, and why one is paused.
+
+    Of one that does not accept deliveries, which are tried again: since when, what it answers, and how many.
+    """
     async with api_client(data) as api:
         await known_store(api, store)
         found = mapping(await api.get("notifications", _path(store)))["webhooks"]
@@ -119,5 +122,16 @@ def _path(store: str) -> str:
 
 
 def _cells(one: dict[str, Any]) -> list[object]:
-    state = f"paused: {one['reason']}" if one["paused"] and one["reason"] else "paused" if one["paused"] else "active"
-    return [one["endpoint"], state, ", ".join(one["events"]), one["url"]]
+    return [one["endpoint"], _state(one), ", ".join(one["events"]), one["url"]]
+
+
+def _state(one: dict[str, Any]) -> str:
+    if one["paused"]:
+        return f"paused: {one['reason']}" if one["reason"] else "paused"
+    if waiting := one.get("waiting"):
+        since, deliveries = (
+            console.day_and_clock(one["waiting_since"]),
+            console.counted(waiting, "delivery", "deliveries"),
+        )
+        return f"late since {since}: {one['error']} ({deliveries})"
+    return "active"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -26,7 +26,9 @@ from shared.core import Message, Topic
 from shared.core.ids import RANDOM_BITS, random_id
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings
+from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import close_client, connection, new_consumer
+from shared.shell.kafka.tls import KafkaRefused
 
 TRIES, PAUSE, ANSWER_WITHIN = 6, 0.5, 60.0
 """How often a record is offered to Kafka, and seconds: between two tries (longer each time), and for its answer."""
@@ -36,6 +38,12 @@ REFUSED = (MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopic
 
 class KafkaUnreachable(ReportedError):
     """The text is one sentence for people to read."""
+
+
+class NotLetIn(KafkaUnreachable):
+    """The settings do not lead to brokers that let this client in: nothing was done."""
+
+    exit_code = 2
 
 
 def uuid7() -> UUID:
@@ -74,11 +82,8 @@ class Storefront:
         await asyncio.gather(*self._leaving)
 
     async def _new_producer(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **connection(self._settings), acks="all", enable_idempotence=True, linger_ms=2, client_id=self._source
-        )
-        await _started(producer, self._settings)
-        return producer
+        options = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "client_id": self._source}
+        return await _started(lambda: AIOKafkaProducer(**connection(self._settings), **options), self._settings)
 
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         """A producer of which Kafka missed one record may send nothing more to that partition."""
@@ -185,14 +190,8 @@ class Follower:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
-        consumer = new_consumer(
-            self._settings,
-            *self._topics,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
-            client_id="follower",
-        )
-        await _started(consumer, self._settings)
+        options = {"auto_offset_reset": "earliest", "fetch_max_wait_ms": 100, "client_id": "follower"}
+        consumer = await _started(lambda: new_consumer(self._settings, *self._topics, **options), self._settings)
         self._consumer = consumer
         if not self._from_beginning:
             for partition in consumer.assignment():
@@ -236,7 +235,12 @@ def _read(record: Any) -> Read:
     )
 
 
-async def _started(client: Any, settings: KafkaSettings) -> None:
+async def _started(new_client: Callable[[], Any], settings: KafkaSettings) -> Any:
+    """Raises KafkaUnreachable."""
+    try:
+        client = new_client()
+    except KafkaRefused as wrong:  # a file of the settings
+        raise NotLetIn(str(wrong)) from wrong
     try:
         await client.start()
     except UnknownTopicOrPartitionError as unknown:
@@ -244,6 +248,8 @@ async def _started(client: Any, settings: KafkaSettings) -> None:
         raise KafkaUnreachable("Kafka does not have these topics yet: are the services running?") from unknown
     except (KafkaError, OSError) as trouble:
         await client.stop()
-        raise KafkaUnreachable(
-            f"Kafka at {settings.bootstrap_servers} cannot be reached: is it running? (`orderbus doctor`)"
-        ) from trouble
+        said = await unusable_kafka(settings, trouble)
+        if isinstance(said, KafkaRefused):
+            raise NotLetIn(str(said)) from trouble
+        raise KafkaUnreachable(f"{str(said).rstrip('.')}. `orderbus doctor` shows what runs.") from trouble
+    return client

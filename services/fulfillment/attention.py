@@ -58,12 +58,16 @@ LOW_POOLS = """
 """Those with fewer codes than their mark, and some."""
 
 
+_NAME = "coalesce(nullif(data ->> 'number', ''), key)"
+"""As staff name the order: by its number, which deliveries of earlier builds lack."""
+
+
 def _waiting(column: str, which: str) -> str:
     """Orders with such items, by what the oldest has waited since. `which`: a JSON path filter. What an older build
     wrote does not say."""
     since = f"jsonb_path_query(data, '$.items[*] ? ({which}).waits_since')"
     return f"""
-        select key, {column} as total,
+        select {_NAME} as key, {column} as total,
             coalesce((select min((s.at #>> array[]::text[])::timestamptz) from {since} s (at)), changed_at) as since
         from deliveries where {column} > 0
     """
@@ -81,8 +85,8 @@ _LOW_STOCK = """
     from stock where data ->> 'low_since' is not null
 """
 _TASKS = _waiting("tasks", '@.status == "waiting_task"')
-_HELD = """
-    select key, held as total, coalesce((data ->> 'held_since')::timestamptz, changed_at) as since
+_HELD = f"""
+    select {_NAME} as key, held as total, coalesce((data ->> 'held_since')::timestamptz, changed_at) as since
     from deliveries where held > 0
 """
 _PARCELS = (

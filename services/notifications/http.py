@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.gateways.feed_tokens import FeedTokens
-from services.notifications.storage import notification_logs, read_endpoints
+from services.notifications.storage import TriedAgain, notification_logs, read_endpoints, read_tried_again
 from services.notifications.views import LOST, NOTIFICATIONS, lost_messages, order_notifications
 from shared.contracts.addresses import reach_of_url, without_password
 from shared.contracts.envelope import read_key
@@ -125,6 +125,12 @@ class ShownEndpoint:
     """Why it is paused; empty: it is not, or no reason was given."""
     since: datetime
     """When it was registered."""
+    waiting: int = 0
+    """How many deliveries it has not accepted so far: they are tried again."""
+    waiting_since: datetime | None = None
+    """When the oldest of these was to be sent."""
+    error: str = ""
+    """What it answers to them: `HTTP 401`, or why there is no connection. Empty: none waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +217,9 @@ def _register(api: HttpApi, *, private: bool) -> RequestHandler:
 
 def _list(api: HttpApi) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        known = await read_endpoints(api.engine, _store(request))
-        return json_response(EndpointList([_shown(endpoint) for endpoint in known.endpoints]))
+        known = await read_endpoints(api.engine, store := _store(request))
+        late = await read_tried_again(api.engine, store, known)
+        return json_response(EndpointList([_shown(endpoint, late.get(endpoint.id)) for endpoint in known.endpoints]))
 
     return handle
 
@@ -229,10 +236,13 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
     return handle
 
 
-def _shown(endpoint: Endpoint) -> ShownEndpoint:
+def _shown(endpoint: Endpoint, late: TriedAgain | None) -> ShownEndpoint:
     return ShownEndpoint(
         *(endpoint.id, without_password(endpoint.url), endpoint.events, endpoint.paused, endpoint.reason),
         since=endpoint.since,
+        waiting=late.count if late else 0,
+        waiting_since=late.since if late else None,
+        error=late.error if late else "",
     )
 
 

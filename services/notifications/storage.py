@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.feed import customer_recipient
 from services.notifications.domain.notification_log import NotificationLog
+from services.notifications.domain.operations import endpoint_destination
 from services.notifications.domain.records import EmailAttempt, FeedEntry, WebhookDeliveryAttempt
 from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
@@ -120,6 +123,33 @@ async def read_notification_log(engine: AsyncEngine, order: str) -> Notification
 async def read_endpoints(engine: AsyncEngine, store: str) -> Endpoints:
     """Raises WrittenByNewer."""
     return await _read(engine, endpoints, Endpoints, store) or Endpoints()
+
+
+_TRIED_AGAIN = sa.text("""
+    select destination, min(requested_at) as since, count(*) as total, mode() within group (order by error) as error
+    from operations
+    where kind = 'PostWebhook' and error <> '' and destination = any(:destinations)
+    group by destination
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class TriedAgain:
+    """Deliveries to one endpoint that it has not accepted yet."""
+
+    count: int
+    since: datetime
+    """When the oldest of them was to be sent."""
+    error: str
+    """What it answers to most of them."""
+
+
+async def read_tried_again(engine: AsyncEngine, store: str, known: Endpoints) -> dict[str, TriedAgain]:
+    """By endpoint."""
+    names = {endpoint_destination(store, endpoint.id): endpoint.id for endpoint in known.endpoints}
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_TRIED_AGAIN, {"destinations": [*names]})).all()
+    return {names[row.destination]: TriedAgain(row.total, row.since, row.error) for row in rows}
 
 
 async def _read(engine: AsyncEngine, table: sa.Table, kind: type[S], key: str) -> S | None:

@@ -102,6 +102,7 @@ class Context:
         "calls",
         "candidate",
         "epoch",
+        "happened",
         "key",
         "message_id",
         "operation",
@@ -124,8 +125,11 @@ class Context:
         calls: int = 0,
         candidate: int = 0,
         epoch: int = 0,
+        happened: datetime | None = None,
     ) -> None:
         self.at = at
+        self.happened = happened or at
+        """When it is decided, as is `at`; of a message that is read again after a restore, when it came first."""
         self.key = key
         self.message_id = message_id
         self.actor = actor

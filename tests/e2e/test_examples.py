@@ -97,6 +97,24 @@ async def test_a_staff_tool_knows_each_order_and_goes_on_where_it_was(shell: dic
     await eventually(counted, lambda count: count > int(first.splitlines()[-1].split()[0]), "one order more")
 
 
+async def test_a_staff_tool_refunds_and_says_how_it_ended(shell: dict[str, str]) -> None:
+    bought = await run("storefront/shop.py", shell=shell)
+    order = bought.splitlines()[0].split()[-1]
+
+    accepted, refunded = (await run("staff/refund.py", order, "500", shell=shell)).splitlines()
+    assert accepted.startswith("accepted: ")
+    assert refunded == "refunded: 500 EUR (minor units), 500 in all"
+
+    assert "refunded: 1533 EUR (minor units), 2033 in all" in await run("staff/refund.py", order, shell=shell)
+
+    command = [sys.executable, str(EXAMPLES / "staff/refund.py"), order, "1"]
+    refused = await asyncio.create_subprocess_exec(
+        *command, env={"PATH": os.environ["PATH"], **shell}, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await refused.communicate()
+    assert (refused.returncode, said.decode().startswith("refused: ")) == (1, True)
+
+
 async def test_a_page_follows_its_customers_feed(shell: dict[str, str], tmp_path: Path) -> None:
     port = choose(["backend"])["backend"]
     command = (sys.executable, str(EXAMPLES / "in_app" / "backend.py"), str(port))

@@ -291,9 +291,9 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
         await execute(engine, delivery, key=key, parcels=parcels, kept=kept, at=AT + timedelta(hours=1))
 
     waits = """insert into deliveries (key, version, sequence, held, data, changed_at)
-        values (:key, 1, 0, :held, '{}', :at)"""
-    for key, held in (("o-5", 1), ("o-6", 2)):
-        await execute(engine, waits, key=key, held=held, at=AT)
+        values (:key, 1, 0, :held, cast(:data as jsonb), :at)"""
+    for key, held, data in (("o-5", 1, "{}"), ("o-6", 2, '{"number": "ORD-6"}')):
+        await execute(engine, waits, key=key, held=held, data=data, at=AT)
 
     entries = await found(engine, "fulfillment")
 
@@ -304,7 +304,7 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
         ("empty code pool", "maple/games", 3, False),
         ("held order", "o-5", 1, False),
         ("low code pool", "maple/films", 1, False),
-        ("order to start", "o-6", 1, True),
+        ("order to start", "ORD-6", 1, True),
         ("parcels", "2 orders", 3, True),
     ]
 
@@ -325,7 +325,8 @@ async def test_each_order_is_listed_with_the_age_of_what_waits_whatever_else_hap
         counts = dict.fromkeys(("kept", "setup", "tasks", "held"), 0) | {column: 1}
         waits = [f'{{"status": "{status}", "waits_since": "{since}"}}' for since in (later, begun)]
         held = f'"held_since": "{begun}"' if column == "held" else f'"items": [{", ".join(waits)}]'
-        await execute(fulfillment, delivery, key=key, data=f"{{{held}}}", at=now, **counts)
+        number = f'"number": "{key.replace("o-", "ORD-")}"'
+        await execute(fulfillment, delivery, key=key, data=f"{{{number}, {held}}}", at=now, **counts)
     old = dict.fromkeys(("kept", "setup", "held"), 0)
     data = '{"items": [{"status": "waiting_task"}]}'
     await execute(fulfillment, delivery, key="o-5", data=data, at=now, tasks=1, **old)
@@ -335,10 +336,10 @@ async def test_each_order_is_listed_with_the_age_of_what_waits_whatever_else_hap
     await execute(checkout, order, data=lines, at=now)
 
     assert {(e.what, e.subject, e.since) for e in await found(fulfillment, "fulfillment")} == {
-        ("access not revoked", "o-1", AT),
-        ("not configured", "o-2", AT),
-        ("manual task", "o-3", AT),
-        ("held order", "o-4", AT),
+        ("access not revoked", "ORD-1", AT),
+        ("not configured", "ORD-2", AT),
+        ("manual task", "ORD-3", AT),
+        ("held order", "ORD-4", AT),
         ("manual task", "o-5", now),
     }
     assert [(e.what, e.since) for e in await found(checkout, "checkout")] == [("failed delivery", AT)]

@@ -7,7 +7,7 @@ import asyncio
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from deploy.cli.errors import Failure
 from deploy.devstack.children import Children
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import LOOPBACK, choose
+from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.settings import PREFIX, KafkaSettings, Settings
 from shared.shell.kafka.tls import KafkaRefused
@@ -107,6 +108,70 @@ async def test_a_port_without_tls(asking: str) -> None:
 async def test_a_port_at_which_nothing_listens() -> None:
     servers = f"{LOOPBACK}:{choose(['none'])['none']}"
     assert f"nothing accepts connections at {servers}" in await found(servers, "PLAINTEXT")
+
+
+OPENED = '{"type": "checkout.opened", "order": "o-1", "data": {"store": "shop", "currency": "EUR"}}'
+
+
+async def by_command(words: str, folder: Path, servers: str, **more: str) -> tuple[int | None, list[str]]:
+    """What a command says on standard error, and its exit code."""
+    file = folder / "order.json"
+    file.write_text(OPENED)
+    databases = {f"{PREFIX}{name.upper()}__DATABASE_URL": "postgresql://u@127.0.0.1:1/d" for name in SERVICES}
+    addresses = {f"{PREFIX}{name.upper()}__INTERNAL_URL": f"http://{LOOPBACK}:1" for name in SERVICES}
+    kafka = {f"{PREFIX}KAFKA__{name}": value for name, value in {"BOOTSTRAP_SERVERS": servers, **more}.items()}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    command = (sys.executable, "-m", "deploy.cli.main", *words.replace("FILE", str(file)).split())
+    program = await asyncio.create_subprocess_exec(
+        *command,
+        env={**environment, **databases, **addresses, **kafka, "XDG_DATA_HOME": str(folder)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await asyncio.wait_for(program.communicate(), 60)
+    return program.returncode, said.decode().splitlines()
+
+
+LOGIN = {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_USERNAME": "shop", "SASL_PASSWORD": "wrong-password"}
+PASSWORD_REFUSED = (LOGIN, "SASL_PASSWORD", "refuses user shop or the password")
+NO_TLS = (LOGIN | {"SECURITY_PROTOCOL": "SASL_SSL"}, "SECURITY_PROTOCOL", "does not speak TLS")
+OTHERS = (
+    (LOGIN | {"SASL_USERNAME": "another"}, "SASL_PASSWORD", "refuses user another or the password"),
+    (LOGIN | {"SASL_MECHANISM": "SCRAM-SHA-512"}, "SASL_MECHANISM", "does not know SCRAM-SHA-512"),
+    ({"SECURITY_PROTOCOL": "PLAINTEXT"}, "SECURITY_PROTOCOL", "may ask for a login (SASL)"),
+    ({"SECURITY_PROTOCOL": "SSL", "CA_FILE": "/no.pem"}, "CA_FILE", "cannot be read (No such file or directory)"),
+)
+NO_WORKER = "No worker answers. Are they running? `orderbus doctor` checks."
+
+
+@pytest.mark.parametrize(
+    ("words", "cases"),
+    [
+        ("publish FILE", (PASSWORD_REFUSED, NO_TLS, *OTHERS)),
+        ("watch", (PASSWORD_REFUSED, NO_TLS)),
+        ("republish", (PASSWORD_REFUSED, NO_TLS)),
+        ("top --once", (PASSWORD_REFUSED, NO_TLS)),
+    ],
+)
+async def test_every_command_that_opens_kafka_says_so_in_one_line(
+    words: str, cases: Sequence[tuple[dict[str, str], str, str]], asking: str, tmp_path: Path
+) -> None:
+    for given, name, why in cases:
+        code, lines = await by_command(words, tmp_path, asking, **given)
+        (said,) = (line for line in lines if line != NO_WORKER)
+        assert f"{PREFIX}KAFKA__{name}" in said and why in said and "wrong-password" not in said
+        assert asking in said or name == "CA_FILE"
+        assert code
+        if words == "publish FILE":
+            assert code == (1 if name == "SECURITY_PROTOCOL" else 2)
+
+
+async def test_a_broker_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
+    servers = f"{LOOPBACK}:{choose(['none'])['none']}"
+    for words in ("publish FILE", "watch"):
+        code, (line,) = await by_command(words, tmp_path, servers)
+        assert line.startswith(f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS: {servers} cannot be reached by PLAINTEXT")
+        assert "nothing accepts connections" in line and code == 1
 
 
 async def test_topics_that_do_not_exist_yet_are_named_also_those_of_dead_letters(asking: str) -> None:

@@ -272,6 +272,20 @@ async def test_endpoints_are_paused_resumed_and_removed_and_paused_deliveries_ar
     assert await read_endpoints(running.engine, STORE.id) == Endpoints()
 
 
+async def test_an_endpoint_that_accepts_nothing_is_listed_with_its_answer(running: Running) -> None:
+    path, events = f"/stores/{STORE.id}/webhooks", {"url": running.receiver.url, "events": ["order.received"]}
+    await running.ask("POST", path, events, "one")
+    running.receiver.will_answer(*[401] * 20)
+    await running.hear("o-1", placed(), PAID)
+    async with asyncio.timeout(20):
+        while not (listed := (await running.ask("GET", path))[1]["webhooks"][0])["waiting"]:
+            await asyncio.sleep(0.1)
+    assert (listed["waiting"], "401" in listed["error"], bool(listed["waiting_since"])) == (1, True, True)
+    status, refused = await running.ask("POST", "/orders/o-1/webhooks/replay", {}, "replay")
+    assert (status, refused["code"]) == (409, "nothing_to_replay")
+    assert "is tried again by itself" in refused["title"]
+
+
 async def test_a_feed_is_read_marked_archived_and_paged(running: Running) -> None:
     await running.hear("o-1", placed(), PAID, OrderCompleted())
     recipient = (await running.at_rest("o-1"))["feeds"]["customer"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from deploy.cli import main as command_line
+from deploy.cli import top
 from deploy.cli.commands import COMMANDS, Command, Group, single
 from deploy.cli.errors import Failure, UsageError
 from deploy.cli.group import loaded
+from shared.contracts import storefront
+from shared.core import MESSAGES
 from shared.settings import WrongSettings
 
 HEAVY = {
@@ -69,6 +73,34 @@ def test_a_command_explains_itself_and_each_option_and_the_table_agrees(
     assert itself.help.splitlines()[0] == command.help
     assert command.help in shown
     assert [parameter.name for parameter in itself.params if not parameter.help] == []
+
+
+@pytest.mark.parametrize("words", ["cancel", "publish", "delivery parcel-delivered", "lost", "replay", "order"])
+def test_its_usage_names_arguments_as_they_are_named_below(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words.split(), "--help"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "{" not in shown.partition("\n\n")[0] and "[[" not in shown
+
+
+def test_the_help_of_publish_names_each_type_and_where_their_fields_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["publish", "--help"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    types = {kind.type for kind in MESSAGES.values() if kind.topic is storefront.CHECKOUTS}
+    assert {name for name in types if name not in shown} == set()
+    assert "docs/messages" in shown and "orderbus shop --cards" in " ".join(shown.split())
+
+
+def test_the_help_of_top_explains_each_heading(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["top", "--help"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    for title in (*(title for title, *_ in top.COLUMNS), "MB"):
+        assert re.search(rf"^ +{re.escape(title)}  +\w.* .*$", shown, re.MULTILINE), title
 
 
 def test_a_line_of_help_is_never_cut() -> None:

@@ -57,6 +57,22 @@ class Card:
         return self.number[-4:]
 
     @property
+    def course(self) -> str:
+        """What happens when it is charged and refunded, in a sentence."""
+        first = {
+            "never": "",
+            "always": "asks for 3-D Secure, then ",
+            "until_set_up": "asks for 3-D Secure unless it was kept before, then ",
+        }[self.authentication]
+        if self.name == KEPT_BUT_DECLINED:
+            return f"can be kept, and is declined when it is charged: {GENERIC.decline_code}"
+        if self.decline:
+            return f"{first}is declined: {self.decline.decline_code or self.decline.code}"
+        if self.refund.bounces is not None:
+            return f"{first}pays; its refunds come back from the bank"
+        return f"{first}pays" + ("; its refunds are pending at first" if self.refund.pending else "")
+
+    @property
     def fingerprint(self) -> str:
         return f"fp{hash_of(self.number):014x}"
 
@@ -80,6 +96,8 @@ AUTHENTICATION_REQUIRED = Decline(
     "Your card was declined. This transaction requires authentication.",
     "authentication_required",
 )
+
+KEPT_BUT_DECLINED = "chargeCustomerFail"
 
 _ALL = (
     Card("visa", "4242424242424242"),
@@ -125,7 +143,7 @@ _ALL = (
         ),
     ),
     Card("radarBlock", "4100000000000019", decline=_declined("fraudulent", advice="do_not_try_again")),
-    Card("chargeCustomerFail", "4000000000000341", decline=GENERIC),
+    Card(KEPT_BUT_DECLINED, "4000000000000341", decline=GENERIC),
     Card("threeDSecureRequired", "4000000000003063", authentication="always"),
     Card("threeDSecure2Required", "4000000000003220", authentication="always"),
     Card("authenticationRequired", "4000002760003184", country="DE", authentication="always"),

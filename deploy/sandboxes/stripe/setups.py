@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.sandboxes.stripe import methods
 from deploy.sandboxes.stripe.books import Transaction
-from deploy.sandboxes.stripe.cards import CARDS
+from deploy.sandboxes.stripe.cards import CARDS, KEPT_BUT_DECLINED
 from deploy.sandboxes.stripe.errors import CardDeclined, invalid, refused
 from deploy.sandboxes.stripe.form import Form
 from deploy.sandboxes.stripe.objects import Customer, PaymentMethod, SetupIntent
@@ -77,7 +77,7 @@ def _confirm(tx: Transaction, setup: SetupIntent, form: Form) -> SetupIntent:
 
 def _verify(tx: Transaction, setup: SetupIntent, method: PaymentMethod) -> SetupIntent:
     decline = CARDS[method.card].decline
-    if decline is None or method.card == "chargeCustomerFail":
+    if decline is None or method.card == KEPT_BUT_DECLINED:
         tx.put(replace(method, customer=setup.customer or method.customer, set_up=True))
         setup = tx.put(replace(setup, status="succeeded", page=None))
         tx.emit("setup_intent.succeeded", setup)

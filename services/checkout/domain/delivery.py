@@ -31,6 +31,7 @@ from shared.core.fast_dataclasses import replace
 from shared.core.portions import in_messages
 
 TO_COMPLETE = "Everything is delivered. Waits for staff to complete it."
+TO_START = "Waits for staff to start its delivery."
 
 
 @orders.on(ItemDelivered)
@@ -222,7 +223,7 @@ def staff_first(order: Order) -> str | None:
     """What staff must do before anything is delivered."""
     if order.held:
         return f"Held for verification: {order.held}."[:2000]
-    return "Waits for staff to start its delivery." if order.to_start else None
+    return TO_START if order.to_start else None
 
 
 def _is_something_kept(lines: Sequence[Line]) -> bool:

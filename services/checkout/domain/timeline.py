@@ -34,7 +34,7 @@ def entry(context: Context, what: str, text: str, /, actor: str = "", **detail: 
     return TimelineEntry(
         key=context.key,
         id=context.new_id(),
-        at=context.at,
+        at=context.happened,
         actor=actor or context.actor or "system",
         what=what,
         text=text[:LONGEST_TEXT],

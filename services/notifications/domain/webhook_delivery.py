@@ -25,6 +25,12 @@ from shared.contracts.notifications import (
 )
 from shared.core import Context, Decision, FailedOutcome, Refused, UnresolvedOutcome
 
+NOTHING_TO_REPLAY = Refused("nothing_to_replay", "The order has no such webhook delivery that is exhausted or paused.")
+STILL_TRIED = Refused(
+    "nothing_to_replay",
+    "Nothing is exhausted or paused. What an endpoint has not accepted is tried again by itself, for three days; "
+    "`orderbus waiting` says when. Sent besides, it could arrive twice.",
+)
 NOT_CALLED: dict[str, WebhookDeliveryState] = {"paused": "paused", "removed": "removed"}
 """The gateway's codes for an endpoint that was not called."""
 
@@ -70,15 +76,14 @@ def not_delivered(
 def replay(log: NotificationLog, command: ReplayWebhooks, context: Context) -> Decision[NotificationLog] | Refused:
     """Send exhausted and paused deliveries again, under the same ids."""
     messages = set(command.messages or ())
-    chosen = [
+    named = [
         delivery
         for delivery in log.deliveries
-        if delivery.is_lost
-        and command.endpoint in (None, delivery.endpoint)
-        and (not messages or delivery.id in messages)
+        if command.endpoint in (None, delivery.endpoint) and (not messages or delivery.id in messages)
     ]
+    chosen = [delivery for delivery in named if delivery.is_lost]
     if not chosen:
-        return Refused("nothing_to_replay", "The order has no such webhook delivery that is exhausted or paused.")
+        return STILL_TRIED if any(delivery.state == "pending" for delivery in named) else NOTHING_TO_REPLAY
     change = NotificationChange(log, context)
     change.publish(WebhooksReplayed(messages=tuple(delivery.id for delivery in chosen)))
     for delivery in chosen:

@@ -138,7 +138,7 @@ def advance(change: PaymentChange) -> None:
             ChargeAttempt(
                 number=waiting.attempt,
                 amount=waiting.amount,
-                at=waiting.since or change.context.at,
+                at=waiting.since or change.context.happened,
                 status=AttemptStatus.CHARGING if charges else AttemptStatus.ACTION_REQUIRED,
                 provider=waiting.provider,
                 method=waiting.method,

@@ -39,7 +39,7 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
         id=id,
         attempt=attempt.number,
         amount=amount,
-        at=context.at,
+        at=context.happened,
         shares=shares,
         reason=command.reason,
         note=command.note,

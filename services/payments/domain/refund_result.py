@@ -207,7 +207,7 @@ def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: Refu
         id=id if ours_forgotten else str(hashed_id("refund", context.key, result.reference)),
         attempt=attempt.number,
         amount=result.amount,
-        at=context.at,
+        at=context.happened,
         shares=shares_of_all(change.state) if whole else (),
         reason=MADE_AT_PROVIDER,
     )

@@ -216,9 +216,9 @@ class Batch:
             self._accept(item, seed, answer)
 
     def _context(self, item: Work, seed: UUID) -> Context:
-        inbound, row = item.inbound, self._own_row(item)
+        inbound, row, at = item.inbound, self._own_row(item), self.now
         return Context(
-            self.now,
+            at,
             inbound.key,
             seed,
             actor=inbound.meta.actor,
@@ -230,6 +230,7 @@ class Batch:
             calls=inbound.operation[0].attempts if inbound.operation else 0,
             candidate=inbound.candidate,
             epoch=self._effects.own_log.epoch,
+            happened=self._effects.happened(inbound, at),
         )
 
     def _also_wrong(self, item: Work, message: Malformed, seed: UUID) -> list[Problem]:

@@ -86,6 +86,10 @@ class Effects:
         rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, {}, numbered=False)
         self.outbox += rows
 
+    def happened(self, inbound: Inbound, now: datetime) -> datetime:
+        """When a message that is read again after a restore came first; now at other times, for senders set theirs."""
+        return min(inbound.occurred or now, now) if self.own_log.is_open else now
+
     def refused_before(self, inbound: Inbound, seed: UUID) -> int | None:
         """While it catches up: the number of the refusal that was all that came of a command the first time. Its sender
         was told, so it stays refused."""

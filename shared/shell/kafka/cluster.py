@@ -11,10 +11,8 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka.membership import described
-from shared.shell.kafka.refusals import refusal, unreachable
+from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import connection
-from shared.shell.kafka.tls import KafkaRefused
-from shared.shell.ports.bus import BusUnavailable
 
 ASK_SECONDS = 20.0
 
@@ -42,8 +40,6 @@ async def _asking(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]
             await admin.start()
             yield admin
     except (KafkaError, OSError, TimeoutError) as error:
-        if said := await refusal(settings):
-            raise KafkaRefused(said) from None
-        raise BusUnavailable(unreachable(settings, error)) from error
+        raise await unusable_kafka(settings, error) from error
     finally:
         await admin.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka.member_addresses import address_of
 from shared.shell.kafka.membership import described
+from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import connection
 from shared.shell.ports.bus import BusUnavailable
 
@@ -33,6 +34,8 @@ async def _members(settings: KafkaSettings, group: str) -> list[tuple[str, str]]
             for _, _, _, _, _, members, *_ in found
             for _, name, host, metadata, *_ in members
         ]
+    except KafkaConnectionError as error:
+        raise await unusable_kafka(settings, error) from error
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"group {group} cannot be read: {type(error).__name__}") from error
     finally:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     IllegalSaslStateError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
@@ -17,7 +18,8 @@ from aiokafka.errors import (
 
 from shared.settings import KafkaSettings, name_of
 from shared.shell.kafka.source import connection
-from shared.shell.kafka.tls import reason
+from shared.shell.kafka.tls import KafkaRefused, reason
+from shared.shell.ports.bus import BusUnavailable
 
 SECONDS = 5.0
 
@@ -57,28 +59,41 @@ def _said(settings: KafkaSettings, broker: str, error: Exception) -> str:
     return f"{name_of(('kafka', name))}: {said}. {remedy}."
 
 
-def unreachable(settings: KafkaSettings, error: Exception) -> str:
-    """Where waiting may help: the setting, the address, and the client's name of the error."""
-    return f"{name_of(('kafka', 'bootstrap_servers'))}: {settings.bootstrap_servers}: {type(error).__name__}"
+async def unusable_kafka(settings: KafkaSettings, error: Exception) -> KafkaRefused | BusUnavailable:
+    """What to raise for a client that does not get in. One sentence says the setting, the broker, and what to do."""
+    if isinstance(error, KafkaRefused):
+        return error
+    if said := await refusal(settings):
+        return KafkaRefused(said)
+    return BusUnavailable(await unreachable(settings, error))
 
 
-async def wrong_protocol(settings: KafkaSettings) -> str:
-    """What the first broker's behaviour suggests where no client gets in, to follow a sentence; empty where it suggests
-    nothing. A broker that is spoken to in another protocol than that of its port only ends the connection."""
+async def unreachable(settings: KafkaSettings, error: Exception) -> str:
+    """Where waiting may help: the setting, the address, the client's name of the error, and what it suggests."""
+    where, name = f"{name_of(('kafka', 'bootstrap_servers'))}: {settings.bootstrap_servers}", type(error).__name__
+    if not isinstance(error, KafkaConnectionError):
+        return f"{where}: {name}"
+    hint = await _wrong_protocol(settings)
+    return f"{where} cannot be reached by {settings.security_protocol} ({name}): {hint}"
+
+
+async def _wrong_protocol(settings: KafkaSettings) -> str:
+    """What the first broker's behaviour suggests where no client gets in. One that is spoken to in another protocol
+    than that of its port only ends the connection."""
     protocol = settings.security_protocol
     host, port, _ = collect_hosts(settings.bootstrap_servers, randomize=False)[0]
     if not await _opened(host, port, None):
-        return f": nothing accepts connections at {host}:{port} (a broker that was just started needs up to a minute)"
+        return f"nothing accepts connections at {host}:{port} (a broker that was just started needs up to a minute)"
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     speaks_tls = await _opened(host, port, context)
     if speaks_tls != ("SSL" in protocol.split("_")):
         other = "speaks TLS (SSL or SASL_SSL)" if speaks_tls else "does not speak TLS (PLAINTEXT or SASL_PLAINTEXT)"
-        return f": {host}:{port} {other}. Correct {name_of(('kafka', 'security_protocol'))}, or the port"
+        return f"{host}:{port} {other}. Correct {name_of(('kafka', 'security_protocol'))}, or the port"
     login = "asks for no login" if "SASL" in protocol else "may ask for a login (SASL)"
     return (
-        f": {host}:{port} accepts the connection, then ends it or says nothing, so it {login}, or is no Kafka broker. "
-        f"Check {name_of(('kafka', 'security_protocol'))} and the port"
+        f"{host}:{port} accepts the connection, then ends it or says nothing, so it {login}, is still starting, or is "
+        f"no Kafka broker. Check {name_of(('kafka', 'security_protocol'))} and the port"
     )
 
 

@@ -13,9 +13,8 @@ from shared.contracts import TOPICS
 from shared.core import Topic
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings
-from shared.shell.kafka.refusals import refusal, unreachable
+from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import connection
-from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topic_retention import SEGMENT, retention_findings, topic_settings
 from shared.shell.ports.bus import BusUnavailable
 
@@ -76,9 +75,7 @@ async def ensure_topics(
                     raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}{_rights(code)}")
         return [topic.name for topic in missing]
     except (KafkaError, OSError) as error:
-        if said := await refusal(settings):
-            raise KafkaRefused(said) from None
-        raise BusUnavailable(unreachable(settings, error)) from error
+        raise await unusable_kafka(settings, error) from error
     finally:
         await admin.close()
 

@@ -34,6 +34,7 @@ PREVIEWED = {
     "remove_offer_access": {"default": False, "chosen": True},
 }
 AT = "2026-03-03T14:05:00Z"
+SETTLE = "orderbus settle refund ORD-1 refunded --reason TEXT"
 PART = {
     **{"attempt": 1, "amount": 5000, "state": "owed", "refund": "r-1", "reference": "", "tries": 3},
     **{"code": "charge_disputed", "text": "Disputed.", "for_staff": False, "since": AT},
@@ -105,7 +106,7 @@ def test_a_dry_run_shows_what_it_would_do(services: FakeServices, orderbus: Orde
         "  access removed: item 2",
         "  access by the order's offer, and by every order, removed: yes (by default: no)",
         "  put back in stock, where it is counted: none (by default: item 2)",
-        "  made by stripe",
+        "  stripe makes it",
     ]
     assert json.loads(orderbus("refund", order, "--dry-run", "--json").out)["items"] == ITEMS
 
@@ -113,15 +114,15 @@ def test_a_dry_run_shows_what_it_would_do(services: FakeServices, orderbus: Orde
 def test_a_dry_run_of_a_record_says_that_no_money_moves(services: FakeServices, orderbus: Orderbus, order: str) -> None:
     services.reply("payments", PREVIEW, Reply(PREVIEWED | {"recorded": True, "items": []}))
     said = orderbus("refund", order, "--dry-run", "--record-only", "--note", "Cash.")
-    assert said.out.splitlines()[-1] == "  recorded only: no money moves at stripe (https://dashboard.example)"
+    assert said.out.splitlines()[-1] == "  it is recorded only: no money moves at stripe (https://dashboard.example)"
 
 
 def test_a_dry_run_says_what_limits_the_provider_sets(services: FakeServices, orderbus: Orderbus, order: str) -> None:
     services.reply("payments", PREVIEW, Reply(PREVIEWED | {"refundable_until": "2026-09-03T14:05:00Z"}))
-    assert "made by stripe, which refunds until 2026-09-03" in orderbus("refund", order, "--dry-run").out
+    assert "stripe makes it, and can until 2026-09-03" in orderbus("refund", order, "--dry-run").out
     services.reply("payments", PREVIEW, Reply(PREVIEWED | {"by_hand": True}))
     said = orderbus("refund", order, "--dry-run").out
-    assert "stripe cannot make it: staff make it (https://dashboard.example), then confirm it" in said
+    assert f"stripe cannot make it: staff make it (https://dashboard.example), then confirm it: {SETTLE}" in said
 
 
 @pytest.mark.parametrize(("parked", "said"), [(1, "1 message of this order waits:"), (2, "2 messages of this order")])

@@ -48,6 +48,9 @@ CELLS = {
     **{"topic": "storefront.checkouts.v1", "offset": "123456", "sku": "navigation", "story": "refunded_in_part"},
     **{"item": "12/2", "file": "atlas-second-edition.pdf", "address": "2001:db8:85a3:8d3:1319:8a2e:370:7348"},
     **{"with": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+    **{"stores": "lighthouse, lighthouse-fair, lighthouse-games", "card number": "4008260000003178"},
+    **{"payment_method": "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"},
+    **{"what happens": "asks for 3-D Secure, then is declined: insufficient_funds"},
     **{"prices": "19.00 EUR, 21.00 USD, 3000 JPY", "currencies": "EUR,USD,JPY"},
 }
 """Of each column something as long as it gets."""
@@ -127,6 +130,34 @@ def test_what_is_piped_is_whole(
     lines = shown(monkeypatch, None, columns, row)
     assert [line.split() for line in lines] == [" ".join(columns).split(), " ".join(row).split()]
     assert not left_out(capsys)
+
+
+def test_no_line_ends_with_blanks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (("o-1", "late", "x"), ("o-22", "", ""), ("o-3", "y" * 30, ""))
+    for width in (None, 40, 80):
+        lines = shown(monkeypatch, width, ("order", "state", "why"), *rows)
+        assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_a_title_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("COLUMNS", "60")
+    title = "The shop is set up. What can be bought, and in which of its stores:"
+    console.show_table(("sku", "why"), [("atlas", "one")], title=title)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
+    assert lines[:2] == ["The shop is set up. What can be bought, and in which of its", "stores:"]
+    assert lines[2].split() == ["sku", "why"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_what_is_given_to_the_next_command_is_never_torn(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    order = "01a22040-dc40-7fc6-8207-23dc63ecf346"
+    columns = TABLES["attention.COLUMNS"]
+    cells = dict(zip(columns, example("attention.COLUMNS"), strict=True))
+    cells |= {"subject": order, "command": f"orderbus delivery mark-delivered {order} --reason TEXT"}
+    lines = shown(monkeypatch, width, columns, tuple(cells[column] for column in columns))
+    assert sum(line.count(order) for line in lines) == 2
 
 
 def test_every_table_is_one_of_them() -> None:

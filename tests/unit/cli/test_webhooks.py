@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.unit.cli.conftest import Orderbus
@@ -50,6 +52,16 @@ def test_they_are_listed_with_the_reason_of_a_pause(orderbus: Orderbus) -> None:
     said = orderbus("webhooks", "list", "maple")
     for part in ("we_1", "paused: gone", "order.updated", URL):
         assert part in said.out
+
+
+def test_one_that_accepts_nothing_is_listed_with_its_answer(services: FakeServices, orderbus: Orderbus) -> None:
+    late = {"waiting": 3, "waiting_since": "2026-03-03T14:05:00Z", "error": "HTTP 401"}
+    active = ENDPOINT | {"paused": False, "reason": ""}
+    listed = [active | late, active | {"endpoint": "we_2"}]
+    services.reply("notifications", "GET /stores/maple/webhooks", Reply({"webhooks": listed}))
+    _, first, second = orderbus("webhooks", "list", "maple").out.splitlines()
+    assert re.search(r"^we_1 +late since 2026-03-03 ..:05:00: HTTP 401 \(3 deliveries\) ", first)
+    assert second.split()[:2] == ["we_2", "active"]
 
 
 def test_one_is_paused_and_removed(services: FakeServices, orderbus: Orderbus) -> None:

@@ -198,7 +198,13 @@ def test_a_replay_of_one_endpoint_leaves_the_others_alone() -> None:
 
 
 def test_there_is_not_always_something_to_replay() -> None:
-    assert paid_order(webhook()).refuses(ReplayWebhooks()).code == "nothing_to_replay"
+    order = paid_order(webhook())
+    waits = order.refuses(ReplayWebhooks())
+    assert waits.code == "nothing_to_replay"
+    assert "is tried again by itself" in waits.text and "`orderbus waiting` says when" in waits.text
+    for post in order.posts():
+        order.answer(post, PostWebhook.Done(200))
+    assert "has no such webhook delivery" in order.refuses(ReplayWebhooks()).text
     assert OrderScenario().refuses(ReplayWebhooks()).code == "unknown_order"
 
 

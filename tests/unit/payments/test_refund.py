@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.payments.domain.operations import FindRefund, RefundCharge, RefundResult
 from services.payments.domain.payment import RefundStatus
+from services.payments.domain.refund import refund_requested
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentUnresolved, RefundLine, RefundPayment
 from shared.contracts.values import PaymentStatus
+from shared.core import Context, Decision
+from shared.core.scenario import START
 from tests.unit.payments.examples import PaymentScenario, item, refund_reported, requested
 
 
@@ -48,6 +53,14 @@ def test_a_full_refund() -> None:
     assert refunded_lines(payment) == [("1", 3000, True), ("2", 2000, True)]
     assert payment.ledger() == {"provider_balance": 0, "sales": 0}
     assert payment.state.status is PaymentStatus.REFUNDED
+
+
+def test_after_a_restore_it_has_the_time_when_it_was_requested() -> None:
+    payment, happened = paid(), START - timedelta(days=2)
+    context = Context(payment.at, "o-1", UUID(int=1), actor="staff", happened=happened)
+    decision = refund_requested(payment.state, RefundPayment(amount=500), context)
+    assert isinstance(decision, Decision) and decision.state is not None
+    assert [refund.at for refund in decision.state.refunds] == [happened]
 
 
 def test_one_item_in_full_and_another_in_part() -> None:

@@ -237,3 +237,33 @@ class TestCommandsByHttp:
     async def test_one_that_came_by_kafka_is_not_kept(self, harness: Harness) -> None:
         await harness.batch(harness.record("t-1", Count()))
         assert self.kept(harness) == []
+
+
+class TestTimes:
+    async def test_what_is_read_again_tells_when_it_happened(self, harness: Harness) -> None:
+        told: list[Context] = []
+
+        def keep(meter: Meter, _: Count, context: Context) -> Decision[Meter]:
+            told.append(context)
+            return Decision(meter)
+
+        harness.when("keep", keep)
+        now, hour = harness.clock.now(), timedelta(hours=1)
+        for occurred in (now - hour, now + hour, None):
+            message = harness.message("t-1", Count(what="keep"), occurred=occurred)
+            await again(harness, caught_up(), message)
+        first, ahead, unknown = told
+        assert first.happened == now - hour < first.at
+        assert [ahead.happened, unknown.happened] == [ahead.at, unknown.at], "no sender's clock leads into the future"
+
+    async def test_at_other_times_it_happens_now_whatever_a_sender_says(self, harness: Harness) -> None:
+        told: list[Context] = []
+
+        def keep(meter: Meter, _: Count, context: Context) -> Decision[Meter]:
+            told.append(context)
+            return Decision(meter)
+
+        harness.when("keep", keep)
+        now = harness.clock.now()
+        await harness.batch(harness.message("t-1", Count(what="keep"), occurred=now - timedelta(days=1)))
+        assert [context.happened for context in told] == [context.at for context in told]
