@@ -12,10 +12,10 @@ The relays of the workers send all of it, under the ids that it had. A second ru
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import asyncpg
@@ -30,7 +30,7 @@ from deploy.check.topics import Topics
 from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.contracts.envelope import BadEnvelope, Envelope, UnknownMessage, from_headers, message_type
-from shared.core import codec, derived_id, hashed_id
+from shared.core import Event, codec, derived_id, hashed_id
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings, Settings
 from shared.shell.batch.effects import rows_of
@@ -222,7 +222,7 @@ class _Outbox:
         told = self._registry.service.status_records
         for table in self._registry.service.storage.states:
             if table.kind in told:
-                topic = next(kind.topic.name for kind in self._registry.emitted if kind.topic.compacted)
+                topic = record_kind(told[table.kind]).topic.name
                 async for rows in self._rows(_STATES.format(table=table.table.name), topic):
                     records = [record for row in rows for record in self._record(table, row, done)]
                     await execute(self._session, statements.PUBLISH, _as_arrays(records))
@@ -254,6 +254,13 @@ class _Outbox:
         cursor = await self._session.cursor(statement, *values)
         while rows := await cursor.fetch(CURSOR):
             yield rows
+
+
+def record_kind(make: Callable[[Any], Event | None]) -> type[Event]:
+    """What a state's record is, by the annotation of what makes it."""
+    hint = get_type_hints(make)["return"]
+    kind: type[Event] = next(it for it in get_args(hint) or (hint,) if it is not type(None))
+    return kind
 
 
 def _as_arrays(rows: Sequence[OutboxRow]) -> dict[str, Any]:

@@ -310,11 +310,12 @@ def is_counted(topics: Mapping[str, frozenset[str]], seen: Seen) -> bool:
 
 
 def readers(services: Mapping[str, HandlerRegistry]) -> Mapping[tuple[str, type[Message] | None], Sequence[str]]:
-    """The services that must handle a message, by its topic and type."""
+    """The services that must handle a message, by its topic and type. Without compacted topics, which keep what
+    inboxes forget."""
     found: defaultdict[tuple[str, type[Message] | None], list[str]] = defaultdict(list)
     for name, registry in services.items():
         for topic, kinds in registry.service.consumes.items():
-            for kind in kinds:
+            for kind in () if topic.compacted else kinds:
                 found[topic.name, kind].append(name)
     return found
 

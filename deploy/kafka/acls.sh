@@ -6,7 +6,7 @@ set -eu
 
 acl() { kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --force "$@"; }
 
-topics="storefront.checkouts.v1 checkout.commands.v1 orders.events.v1 orders.status.v1 payments.commands.v1
+topics="storefront.checkouts.v1 checkout.commands.v1 orders.events.v1 orders.status.v1 stores.status.v1 payments.commands.v1
   payments.callbacks.v1 payments.events.v1 payments.status.v1 fulfillment.commands.v1 fulfillment.events.v1 deliveries.status.v1 notifications.commands.v1 notifications.events.v1
   messages.status.v1"
 group() { acl --allow-principal "User:$1" --operation Read --operation Describe --group "$2"; }
@@ -30,12 +30,12 @@ for service in checkout payments fulfillment notifications; do
 done
 
 reads checkout storefront.checkouts.v1 checkout.commands.v1 payments.events.v1 fulfillment.events.v1 notifications.events.v1
-writes checkout checkout.commands.v1 orders.events.v1 orders.status.v1 payments.commands.v1 fulfillment.commands.v1
+writes checkout checkout.commands.v1 orders.events.v1 orders.status.v1 stores.status.v1 payments.commands.v1 fulfillment.commands.v1
 reads payments payments.commands.v1 payments.callbacks.v1 orders.events.v1
 writes payments payments.commands.v1 payments.callbacks.v1 payments.events.v1 payments.status.v1
 reads fulfillment fulfillment.commands.v1 orders.events.v1
 writes fulfillment fulfillment.commands.v1 payments.commands.v1 fulfillment.events.v1 deliveries.status.v1
-reads notifications notifications.commands.v1 orders.events.v1
+reads notifications notifications.commands.v1 orders.events.v1 stores.status.v1
 writes notifications notifications.commands.v1 notifications.events.v1 messages.status.v1
 
 reads monitor orders.status.v1

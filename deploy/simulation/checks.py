@@ -30,6 +30,7 @@ from deploy.simulation.message_checks import messages_told
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
+from deploy.simulation.store_checks import stores_told
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
 from deploy.simulation.verification_checks import VERIFIED
@@ -353,6 +354,7 @@ CHECKS = (
     consoles_as_recorded,
     mails_as_recorded,
     messages_told,
+    stores_told,
     the_monitor_counts_each_order_once,
     *FILES,
 )
@@ -366,6 +368,7 @@ CHECKS_AFTER_A_RESTORE = (
     codes_given_once,
     told_once,
     messages_told,
+    stores_told,
     nothing_of_aborted_transactions,
     *FILES_AFTER_A_RESTORE,
 )

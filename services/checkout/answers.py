@@ -192,6 +192,10 @@ class StoreAnswer(TypedDict, total=False):
     """How long an unpaid order stays open, as ISO 8601 duration."""
     abandon_after: str
     """How long a checkout stays open without being submitted, as ISO 8601 duration."""
+    revision: int
+    """Of its record on `stores.status.v1`; 0: not told yet."""
+    updated_at: str
+    """When it was told last."""
 
 
 class SkuAnswer(TypedDict, total=False):

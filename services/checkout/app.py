@@ -11,10 +11,13 @@ from services.checkout.domain import CORES
 from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
+from services.checkout.domain.store import Store
+from services.checkout.domain.store_settings import last_record
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
+from services.checkout.untold import UntoldStores
 from shared.contracts import (
     approval,
     card_verification,
@@ -28,6 +31,7 @@ from shared.contracts import (
     payments,
     stock,
     store_settings,
+    store_status,
     storefront,
     stores,
 )
@@ -139,6 +143,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         approval.OrderDeclined,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
+    store_status.STATUS: (store_status.StoreStatusRecord,),
     payments.COMMANDS: (payments.RefundPayment,),
     fulfillment.COMMANDS: (fulfillment.RetryDelivery, delivery_work.StartDelivery),
 }
@@ -156,5 +161,6 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         gauges=GAUGES,
         invariants=[Invariants(Order, broken)],
         attention=ATTENTION,
-        status_records={Order: status_record},
+        status_records={Order: status_record, Store: last_record},
+        own_reports=[UntoldStores(engine)],
     )

@@ -21,7 +21,7 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
-from shared.contracts import approval, checkout, delivery_work, notifications, order_work
+from shared.contracts import approval, checkout, delivery_work, notifications, order_work, store_status
 from shared.core import Message, Operation, Ref, Topic
 from shared.pay_links import PayLinks
 from shared.shell.http.outbound import Outbound
@@ -84,6 +84,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderRefunded,
                 *(checkout.OrderRefundFailed, order_work.OrderAsked, order_work.OrderAnswered),
             ],
+            store_status.STATUS: [store_status.StoreStatusRecord],
             notifications.COMMANDS: [
                 notifications.RegisterWebhook,
                 notifications.RemoveWebhook,

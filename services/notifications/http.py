@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.gateways.feed_tokens import FeedTokens
-from services.notifications.storage import TriedAgain, notification_logs, read_endpoints, read_tried_again
+from services.notifications.storage import TriedAgain, notification_logs, read_endpoints, read_tried_again, told_of
 from services.notifications.views import LOST, NOTIFICATIONS, lost_messages, order_notifications
 from shared.contracts.addresses import reach_of_url, without_password
 from shared.contracts.envelope import read_key
@@ -49,6 +49,9 @@ from shared.shell.http.web import (
     identity_of,
 )
 from shared.shell.ports.http_api import HttpApi, Routes
+
+TOLD_WITHIN = 5.0
+"""Seconds in which checkout tells of a store that was just made, as a rule."""
 
 
 def routes(tokens: FeedTokens, writes: AsyncEngine, streams: int, *, private: bool) -> Routes:
@@ -183,7 +186,7 @@ def _register(api: HttpApi, *, private: bool) -> RequestHandler:
             problem = Problem(field="url", code="private_address", text="is a private address, which is not called")
             raise bad_request("The endpoint is invalid.", [problem])
         endpoint = "we_" + hashlib.sha256(f"{store}\x00{identity}".encode()).hexdigest()[:20]
-        known = (await read_endpoints(api.engine, store)).find(endpoint)
+        known = (await told_of(api.engine, store, TOLD_WITHIN)).find(endpoint)
         if known is not None:
             if (known.url, known.events) != (new.url, tuple(dict.fromkeys(new.events))):
                 raise ProblemResponse(

@@ -12,17 +12,19 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifications.domain.endpoint import Endpoint, Endpoints
+from services.notifications.domain.endpoint import Endpoint, Endpoints, OtherStores, is_store
 from services.notifications.domain.feed import customer_recipient
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import endpoint_destination
 from services.notifications.domain.records import EmailAttempt, FeedEntry, WebhookDeliveryAttempt
 from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
-from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
+from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage, WrittenByNewer
 from shared.shell.postgres.tables import read_state, state_table
 
 S = TypeVar("S")
+LOOK_AGAIN = 0.1
+"""Seconds."""
 
 
 class Xid8(sa.types.UserDefinedType[int]):
@@ -101,6 +103,18 @@ def log_columns(log: NotificationLog) -> Mapping[str, Any]:
     }
 
 
+OTHER_STORES = """
+    select place from unnest(cast(:store as text[])) with ordinality as asked(store, place)
+    where (select true from endpoints where key <> asked.store and data ->> 'known' = 'true' limit 1)
+"""
+"""Without an index: there are few stores, and it is asked of one only that is not known."""
+
+
+def is_another(asked: OtherStores, row: Mapping[str, Any]) -> bool:
+    """As `OTHER_STORES`."""
+    return row["key"] != asked.store and row["data"].get("known") is True
+
+
 storage = Storage(
     metadata=metadata,
     states=[
@@ -112,6 +126,7 @@ storage = Storage(
         RecordTable(EmailAttempt, email_attempts),
         RecordTable(WebhookDeliveryAttempt, delivery_attempts),
     ],
+    searches=[Search(OtherStores, endpoints, OTHER_STORES, is_another)],
 )
 
 
@@ -157,6 +172,24 @@ async def _read(engine: AsyncEngine, table: sa.Table, kind: type[S], key: str) -
         query = sa.select(sa.cast(table.c.data, sa.Text)).where(table.c.key == key)
         data = (await connection.execute(query)).scalar_one_or_none()
     return None if data is None else read_state(kind, data)
+
+
+async def told_of(engine: AsyncEngine, store: str, within: float) -> Endpoints:
+    """The endpoints of a store. What checkout says of one that was just made takes a moment: it is waited for, if there
+    are others already. Raises WrittenByNewer."""
+    known = await read_endpoints(engine, store)
+    if is_store(known) or not await _knows_others(engine, store):
+        return known
+    until = time.monotonic() + within
+    while not is_store(known) and time.monotonic() < until:
+        await asyncio.sleep(LOOK_AGAIN)
+        known = await read_endpoints(engine, store)
+    return known
+
+
+async def _knows_others(engine: AsyncEngine, store: str) -> bool:
+    async with engine.connect() as connection:
+        return (await connection.execute(sa.text(OTHER_STORES), {"store": [store]})).first() is not None
 
 
 class StoredEndpoints:

@@ -10,6 +10,7 @@ from shared.contracts import (  # noqa: F401
     payments,
     stock,
     store_settings,
+    store_status,
     storefront,
     stores,
 )
@@ -20,6 +21,7 @@ TOPICS = (
     checkout.COMMANDS,
     checkout.ORDERS,
     checkout.STATUS,
+    store_status.STATUS,
     payments.COMMANDS,
     payments.EVENTS,
     payments.CALLBACKS,

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
@@ -25,6 +26,7 @@ from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import STOPPING, Readiness, application
 from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
+from shared.shell.http.problems import ProblemResponse
 from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.cluster import cluster_id, committed
@@ -35,6 +37,7 @@ from shared.shell.kafka.topics import ensure_topics
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.clock import Clock
+from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.attention import attention
@@ -46,7 +49,7 @@ from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.restored import check_caught_up
 from shared.shell.postgres.store import KeptRecords, PostgresStore, read_gauges
-from shared.shell.service import Service
+from shared.shell.service import OwnReport, Service
 from shared.shell.shell import Projected, Shell
 
 log = structlog.get_logger(__name__)
@@ -106,7 +109,7 @@ async def run_worker(
             log.info("started", worker=worker)
             watches = [_watch(shell, engine, database), _watch_attention(shell, reads)]
             house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
-            upkeep = keep_up(shell.registry.service.upkeep, clock)
+            upkeep = keep_up([*service.upkeep, *(partial(report_own, api, it) for it in service.own_reports)], clock)
             read = [caught_up(shell, shell.source)] if isinstance(shell.source, CatchUpSource) else []
             await until(stopping, shell.failed(), *watches, house, upkeep, _same_cluster(engine, settings, name), *read)
             unfinished = await _unfinished(shell) if catch_up else ""
@@ -351,13 +354,19 @@ async def keep_house(store: Store, clock: Clock, keep_days: int, agrees: Callabl
             log.exception("housekeeping failed, retrying later", error=type(bug).__name__, seconds=pause)
 
 
+async def report_own(api: HttpApi, find: Callable[[datetime], Awaitable[Sequence[OwnReport]]], now: datetime) -> None:
+    """Hand each report that is found to the service's own core."""
+    for it in await find(now):
+        await api.submit(it.report, it.key, identity=it.identity, actor="system")
+
+
 async def keep_up(upkeep: Sequence[Callable[[datetime], Awaitable[None]]], clock: Clock) -> None:
     """At once and every hour. What fails is done the next time."""
     while True:
         for task in upkeep:
             try:
                 await task(clock.now())
-            except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as trouble:
+            except (sa.exc.SQLAlchemyError, OSError, TimeoutError, ProblemResponse) as trouble:
                 log.warning("upkeep failed, retrying later", error=type(trouble).__name__)
             except Exception as bug:
                 log.exception("upkeep failed, retrying later", error=type(bug).__name__)

@@ -23,15 +23,20 @@ from services.checkout import queries
 from services.checkout.app import checkout_service
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import metadata
+from services.checkout.untold import UntoldStores
+from shared.contracts.envelope import decode
 from shared.contracts.fulfillment import StockReserved
+from shared.contracts.store_status import STATUS, StoreStatusRecord
 from shared.contracts.storefront import CartLine, CheckoutAbandoned, CheckoutAsked
 from shared.contracts.values import Customer
 from shared.core import Message, derived_id
+from shared.core.epochs import SPAN
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
 from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.ports.clock import SystemClock
+from shared.shell.ports.http_api import Accepted
 from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -63,6 +68,7 @@ class Running:
     engine: AsyncEngine
     sink: Collected
     http: aiohttp.ClientSession
+    api: ShellHttpApi
 
     async def receives(self, key: str, *messages: Message, actor: str = "customer") -> None:
         await self.shell.batcher.handle([Inbound(next(_ids), key, m, Meta(actor=actor)) for m in messages])
@@ -106,7 +112,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
     await shell.start()
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", headers=bearer) as http:
-        yield await _with_catalogue(Running(shell, engine, sink, http))
+        yield await _with_catalogue(Running(shell, engine, sink, http, api))
     await runner.cleanup()
     await shell.stop(2)
     await engine.dispose()
@@ -314,3 +320,33 @@ async def test_abandoned_checkouts_are_listed_with_what_was_in_them(running: Run
     rest = await running.get(f"/abandoned?limit=2&after={page['next']}")
     assert ([one["email"] for one in rest["checkouts"]], rest["next"]) == (["ada0@example.com"], None)
     assert (await running.get("/abandoned?store=maple"))["checkouts"] == []
+
+
+async def test_stores_that_an_older_build_wrote_are_told_without_anybodys_doing(running: Running) -> None:
+    find = UntoldStores(running.engine)
+    assert await find(datetime.now(UTC)) == []
+    changed = {"settings": {"payment": {"tries": 3}}}
+    for older in (
+        "update stores set data = data - 'revision' - 'updated_at', version = version + 1",
+        "update store_changes set at = clock_timestamp()",
+        "insert into restore_epoch values (1, now(), now(), now(), now())",
+    ):
+        assert (await running.ask("PATCH", "/stores/northwind", changed))[0] == 202
+        await _execute(running, older)
+        (report,) = await find(datetime.now(UTC))
+        running.shell.batcher.own_log.epoch = await running.shell.store.restore_epoch()
+        for _ in range(2):
+            answer = await running.api.submit(report.report, report.key, identity=report.identity, actor="system")
+            assert isinstance(answer, Accepted)
+        assert await find(datetime.now(UTC)) == []
+    while not (told := [row for row in running.sink.rows if row.topic == STATUS.name]) or len(told) < 5:
+        await asyncio.sleep(0.02)
+    records: Any = [decode(StoreStatusRecord, row.body) for row in told]
+    assert [record.revision for record in records] == [1, 2, 1, 2, SPAN + 1]
+    assert {row.key for row in told} == {"northwind"}
+    assert records[-1].payment.tries == 3
+
+
+async def _execute(running: Running, statement: str) -> None:
+    async with running.engine.begin() as connection:
+        await connection.execute(sa.text(statement))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.checkout.domain.card_check import NONE, SUBMISSION
 from shared.contracts.providers import DEFAULT
@@ -57,6 +57,10 @@ class Store:
     hold_first_order: bool = False
     keep_abandoned: timedelta | None = None
     """How long what an opened checkout told is kept, if it is never submitted. None: for good."""
+    revision: int = 0
+    """Of its status record. 0: it was not told yet, for older builds told none."""
+    updated_at: datetime | None = None
+    """When it was told last."""
 
 
 stores = Core(Store)

@@ -16,13 +16,15 @@ from services.checkout.domain.store_settings import (
     given,
     problems_of,
     sender_problems,
+    status_record,
     store_with,
     told,
     values_of,
 )
 from shared.contracts.store_settings import ChangeStore
 from shared.contracts.stores import ConfigureStore
-from shared.core import Change, Context, Decision, Problem, Record, Refused
+from shared.core import Change, Context, Decision, Problem, Record, Refused, Report
+from shared.core.fast_dataclasses import replace
 
 
 class SettingsChange(Record):
@@ -35,6 +37,20 @@ class SettingsChange(Record):
     reason: str
     changes: Sequence[Mapping[str, Any]]
     """`setting`, `before` and `after`; `before` is None where it was not set, or the store is new."""
+
+
+class StoreUntold(Report):
+    """The status topic lacks the store's latest settings: a worker of an older build changed them, or the database was
+    restored."""
+
+
+class StoreChange(Change[Store]):
+    """A store that is new or changed gets one revision more, and its status record."""
+
+    def decision(self) -> Decision[Store]:
+        self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
+        self.publish(status_record(self.state))
+        return super().decision()
 
 
 STAYS = ("data.keep_abandoned", "data.keep_orders")
@@ -103,10 +119,12 @@ def _invalid(problems: Sequence[Problem]) -> Refused:
 
 def _changed(store: Store | None, values: Values, reason: str, context: Context) -> Decision[Store]:
     latest = store_with(context.key, values)
+    if store is not None:
+        latest = replace(latest, revision=store.revision, updated_at=store.updated_at)
     if latest == store:
         return Decision(store)
     before, after = told(store) if store else {}, told(latest)
-    change = Change(latest, context)
+    change = StoreChange(latest, context)
     changes = [
         {"setting": name, "before": before.get(name), "after": value}
         for name, value in after.items()
@@ -118,3 +136,8 @@ def _changed(store: Store | None, values: Values, reason: str, context: Context)
         )
     )
     return change.decision()
+
+
+@stores.on(StoreUntold)
+def told_again(store: Store, report: StoreUntold, context: Context) -> Decision[Store]:
+    return StoreChange(store, context).decision()

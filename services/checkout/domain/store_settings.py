@@ -14,6 +14,7 @@ from services.checkout.domain.store import LONGEST_URL, Store
 from services.checkout.domain.tries import LONGEST_COOL_DOWN, MOST_TRIES
 from shared.contracts.providers import CHARGES, DEFAULT, MANUAL, METHODS, not_chargeable
 from shared.contracts.store_settings import StoreSettings
+from shared.contracts.store_status import StoreStatusRecord
 from shared.contracts.stores import ConfigureStore
 from shared.contracts.text import domain_name
 from shared.contracts.times import is_time_zone
@@ -92,6 +93,16 @@ def _in_card(name: str) -> bool:
 
 def settings_of(store: Store) -> StoreSettings:
     return StoreSettings.model_validate(_nested(values_of(store)))
+
+
+def last_record(store: Store) -> StoreStatusRecord | None:
+    """What is told of it on `stores.status.v1`; None if nothing was told of it yet."""
+    return status_record(store) if store.updated_at else None
+
+
+def status_record(store: Store) -> StoreStatusRecord:
+    told = {"revision": store.revision, "updated_at": store.updated_at}
+    return StoreStatusRecord.model_validate(told | _nested(values_of(store)))
 
 
 def _nested(values: Values) -> dict[str, Values]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from shared.contracts.notifications import PauseWebhook, RegisterWebhook, RemoveWebhook, ResumeWebhook
-from shared.core import Context, Core, Decision, Refused
+from shared.contracts.store_status import StoreStatusRecord
+from shared.core import Command, Context, Core, Decision, Question, Ref, Refused
 from shared.core.fast_dataclasses import replace
 
 MAX_ENDPOINTS = 50
@@ -35,6 +38,8 @@ class Endpoints:
     """The endpoints of one store. Key: the store's id."""
 
     endpoints: tuple[Endpoint, ...] = ()
+    known: bool = False
+    """Checkout has told of the store."""
 
     def find(self, endpoint: str) -> Endpoint | None:
         return next((known for known in self.endpoints if known.id == endpoint), None)
@@ -43,23 +48,57 @@ class Endpoints:
 endpoints = Core(Endpoints, missing=Refused("unknown_endpoint", "The store has no webhook endpoints."))
 
 
-@endpoints.begins(RegisterWebhook)
+class OtherStores(Question):
+    """Whether checkout has told of any other store. An older build of it tells of none."""
+
+    store: str
+
+
+def other_stores(
+    command: Command, key: str, known: Endpoints | None, rows: Mapping[Ref[Any], Any]
+) -> Iterator[OtherStores]:
+    if not is_store(known):
+        yield OtherStores(key)
+
+
+def unknown_store(known: Endpoints | None, context: Context) -> Refused | None:
+    """For a command that asks `other_stores`. Until checkout has told of any store, each is taken for one."""
+    if is_store(known) or not context.answer(OtherStores(context.key)):
+        return None
+    return Refused("unknown_store", f"There is no store {context.key}: define it first.")
+
+
+def is_store(known: Endpoints | None) -> bool:
+    """Whether there certainly is such a store. One with endpoints has been one before checkout told of any."""
+    return known is not None and (known.known or bool(known.endpoints))
+
+
+@endpoints.begins(StoreStatusRecord)
+def told(known: Endpoints | None, record: StoreStatusRecord, context: Context) -> Decision[Endpoints]:
+    known = known or Endpoints()
+    return Decision(known if known.known else replace(known, known=True))
+
+
+@endpoints.begins(RegisterWebhook, asks=other_stores)
 def register(known: Endpoints | None, command: RegisterWebhook, context: Context) -> Decision[Endpoints] | Refused:
+    if refused := unknown_store(known, context):
+        return refused
+    known = known or Endpoints()
     if not is_secret(command.secret):
         return Refused("bad_secret", "Invalid secret: specify `whsec_` and the base64 of 24 to 64 bytes.")
-    others = tuple(e for e in (known or Endpoints()).endpoints if e.id != command.endpoint)
+    others = tuple(e for e in known.endpoints if e.id != command.endpoint)
     if len(others) >= MAX_ENDPOINTS:
         return Refused("too_many_endpoints", f"A store can have {MAX_ENDPOINTS} webhook endpoints. Remove one first.")
     events = tuple(dict.fromkeys(command.events))
     new = Endpoint(command.endpoint, command.url, events, command.secret, since=context.at)
-    return Decision(Endpoints((*others, new)))
+    return Decision(replace(known, endpoints=(*others, new)))
 
 
 @endpoints.on(RemoveWebhook)
 def remove(known: Endpoints, command: RemoveWebhook, context: Context) -> Decision[Endpoints] | Refused:
     if known.find(command.endpoint) is None:
         return unknown(command.endpoint)
-    return Decision(Endpoints(tuple(e for e in known.endpoints if e.id != command.endpoint)))
+    return Decision(replace(known, endpoints=tuple(e for e in known.endpoints if e.id != command.endpoint)))
 
 
 @endpoints.on(PauseWebhook)
@@ -87,7 +126,7 @@ def set_paused(known: Endpoints, endpoint: str, paused: bool, reason: str = "") 
     if found.paused == paused:
         return Decision(known)
     changed = replace(found, paused=paused, reason=reason)
-    return Decision(Endpoints(tuple(changed if e.id == endpoint else e for e in known.endpoints)))
+    return Decision(replace(known, endpoints=tuple(changed if e.id == endpoint else e for e in known.endpoints)))
 
 
 def unknown(endpoint: str) -> Refused:

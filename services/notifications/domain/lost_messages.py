@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from services.notifications.domain.endpoint import Endpoints, endpoints
+from services.notifications.domain.endpoint import Endpoints, endpoints, other_stores, unknown_store
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost
 from shared.contracts.notifications import ReplayLostWebhooks, ReplayWebhooks, ResendLostMails, ResendMails
@@ -13,17 +13,17 @@ from shared.core import Command, Context, Decision, Outcome, Refused
 from shared.core.fast_dataclasses import replace
 
 
-@endpoints.begins(ResendLostMails)
+@endpoints.begins(ResendLostMails, asks=other_stores)
 def resend_lost(known: Endpoints | None, command: ResendLostMails, context: Context) -> Decision[Endpoints] | Refused:
-    return find(known, FindLost(context.key, "emails", command.since, command.until or context.at))
+    return find(known, FindLost(context.key, "emails", command.since, command.until or context.at), context)
 
 
-@endpoints.begins(ReplayLostWebhooks)
+@endpoints.begins(ReplayLostWebhooks, asks=other_stores)
 def replay_lost(
     known: Endpoints | None, command: ReplayLostWebhooks, context: Context
 ) -> Decision[Endpoints] | Refused:
     until = command.until or context.at
-    return find(known, FindLost(context.key, "deliveries", command.since, until, command.endpoint))
+    return find(known, FindLost(context.key, "deliveries", command.since, until, command.endpoint), context)
 
 
 @endpoints.answers(FindLost.Done)
@@ -46,7 +46,9 @@ def not_found(known: Endpoints, find: FindLost, outcome: Outcome, context: Conte
     return Decision(known)
 
 
-def find(known: Endpoints | None, wanted: FindLost) -> Decision[Endpoints] | Refused:
+def find(known: Endpoints | None, wanted: FindLost, context: Context) -> Decision[Endpoints] | Refused:
+    if refused := unknown_store(known, context):
+        return refused
     if wanted.since >= wanted.until:
         return Refused("empty_period", "The period is empty: `since` must be before `until`.")
     return Decision(known or Endpoints(), operations=[wanted])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.contracts import checkout, stores
+from shared.contracts import checkout, store_status, stores
 from shared.contracts.examples.order import (
     ADDRESS,
     ATLAS,
@@ -209,5 +209,42 @@ EXAMPLES: tuple[Message, ...] = (
         source="newsletter",
         tags=("spring",),
         display_status=OrderStatus.REFUNDED,
+    ),
+    store_status.StoreStatusRecord.model_validate(
+        {
+            "revision": 3,
+            "updated_at": PLACED,
+            "shop": {
+                "name": "Northwind Books",
+                "staff_email": "staff@northwind.example",
+                "support_email": "help@northwind.example",
+                "order_url": ORDER_URL,
+            },
+            "orders": {
+                "require_sign_in": True,
+                "abandon_after": timedelta(hours=12),
+                "approval": "none",
+                "capture": "submission",
+                "verification": "none",
+            },
+            "payment": {
+                "currencies": ("GBP", "JPY", "KWD"),
+                "providers": ("stripe",),
+                "descriptor": "NORTHWIND",
+                "grace": timedelta(days=7),
+                "tries": 5,
+                "cool_down": timedelta(minutes=1),
+                "reminders": (timedelta(days=1),),
+            },
+            "fulfilment": {"complete_by_hand": False, "hold_total_above": {"GBP": 50000}, "hold_first_order": True},
+            "money": {"show_partial_refund_as_refunded": True},
+            "words": {
+                "sender": "orders@northwind.example",
+                "languages": ("en-GB", "de"),
+                "time_zone": "Europe/London",
+                "statuses": {"processing": "Paid"},
+            },
+            "data": {"keep_abandoned": timedelta(days=30)},
+        }
     ),
 )

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.contracts import TOPICS
 from shared.settings import KafkaSettings
 from shared.shell.kafka.record_batches import at_most
 from shared.shell.kafka.source import READ_BYTES, READ_SECONDS, KafkaSource, end, position
@@ -28,11 +29,15 @@ Place = tuple[str, int]
 
 _COPIED = b"/http"
 _COMMANDS = ".commands."
+_COMPACTED = frozenset(topic.name for topic in TOPICS if topic.compacted)
 
 
 def decided_at(record: BusRecord) -> datetime:
     """When a record was written; of the copy of a command over HTTP, when the command was decided: messages that came
-    before its copy, but after it, were decided after it."""
+    before its copy, but after it, were decided after it. A record of a compacted topic may stand for earlier ones that
+    are gone: it comes before all else."""
+    if record.topic in _COMPACTED:
+        return datetime.min.replace(tzinfo=UTC)
     if _COMMANDS in record.topic:
         headers = dict(record.headers)
         if (headers.get("ce_source") or b"").endswith(_COPIED):

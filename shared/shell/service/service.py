@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
-from shared.core import Core, Event, Message, Operation, Outcome, Ref, Refusal, Topic
+from shared.core import Core, Event, Message, Operation, Outcome, Ref, Refusal, Report, Topic
 from shared.core.projection import Projection
 from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
@@ -35,6 +35,15 @@ class Recall:
     fact: type[Event]
     outcome: Callable[[Any, Any], Outcome | None]
     """From the operation and such a fact of its key; None where the fact is about another one."""
+
+
+class OwnReport(NamedTuple):
+    """What a service tells one of its own rows."""
+
+    key: str
+    report: Report
+    identity: str
+    """The same one again changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Service:
     """What waits for staff in its own tables, by what it is in words."""
     upkeep: Sequence[Callable[[datetime], Awaitable[None]]] = ()
     """Done by each worker when it starts and every hour, with the time: what older builds do not keep in its tables."""
+    own_reports: Sequence[Callable[[datetime], Awaitable[Sequence[OwnReport]]]] = ()
+    """As `upkeep`, for what needs a decision: what each of them finds is handed to its core as a message."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

@@ -48,6 +48,12 @@ def test_a_command_over_http_comes_when_it_was_decided_not_when_its_copy_was_wri
     assert [one.topic for one in merged.take(10, ())] == [first]
 
 
+def test_a_compacted_record_comes_first_for_it_may_stand_for_earlier_ones() -> None:
+    merged = InOrderOfTime()
+    merged.add([record("notifications.commands.v1", 0, 1, "s"), record("stores.status.v1", 9, 5, "s")])
+    assert [one.topic for one in merged.take(1, ())] == ["stores.status.v1"]
+
+
 def test_nothing_is_taken_while_something_older_may_still_come() -> None:
     merged = InOrderOfTime()
     merged.add([record("payments", 0, 2, "o-1")])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import Any, cast
 
 import pytest
 
+from shared.core import Report
 from shared.shell import worker
 from shared.shell.ports.clock import SystemClock
-from shared.shell.worker import keep_up
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.service import OwnReport
+from shared.shell.worker import keep_up, report_own
+from tests.unit.shell.harness import START
 
 
 @pytest.mark.parametrize("trouble", [TimeoutError(), ValueError("a bug")])
@@ -33,3 +39,21 @@ async def test_a_task_that_fails_is_done_the_next_time_and_holds_up_no_other(
             await keep_up([fails_once, other], SystemClock())
 
     assert done[:4] == ["first", "second", "first", "second"]
+
+
+class Stale(Report):
+    """What the service finds in its tables."""
+
+
+async def test_what_a_service_finds_in_its_tables_is_handed_to_its_own_core() -> None:
+    handed: list[tuple[Any, ...]] = []
+
+    class Api:
+        async def submit(self, message: Report, key: str, *, identity: str, actor: str) -> None:
+            handed.append((message, key, identity, actor))
+
+    async def find(now: datetime) -> Sequence[OwnReport]:
+        return [OwnReport(key, Stale(), f"{key} is stale") for key in ("a", "b")] if now == START else []
+
+    await report_own(cast("HttpApi", Api()), find, START)
+    assert handed == [(Stale(), "a", "a is stale", "system"), (Stale(), "b", "b is stale", "system")]
