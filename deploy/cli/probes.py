@@ -22,7 +22,7 @@ from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
 from services.registry import SERVICES
 from shared.contracts import TOPICS
-from shared.settings import Settings
+from shared.settings import Settings, name_of
 from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.refusals import unusable_kafka
 from shared.shell.kafka.source import connection
