@@ -29,6 +29,7 @@ from shared.shell.kafka.source import connection
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
 from shared.shell.kafka.topics import dead_letters, wrong_partitions
+from shared.shell.observability.telemetry import traces_refused
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres.connections import Connections
@@ -76,9 +77,7 @@ def _some(names: Sequence[str]) -> str:
 
 async def traces(endpoint: str) -> str:
     """The collector that traces are sent to."""
-    from shared.shell.observability.otlp import refusal_of  # noqa: PLC0415  # most installations have no collector
-
-    if said := await asyncio.to_thread(refusal_of, endpoint):
+    if said := await asyncio.to_thread(traces_refused, endpoint):
         raise Failure(f"{OTLP}: {endpoint} takes no traces ({said}). Name a collector for OTLP over HTTP")
     return f"{endpoint} takes traces"
 

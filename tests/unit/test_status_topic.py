@@ -10,9 +10,28 @@ from typing import Any
 
 import pytest
 
+from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.notifications.domain.email import REPEATED_AFTER
+from services.notifications.domain.operations import PostWebhook, SendEmail
+from shared.contracts.checkout import OrderCancelled
+from shared.contracts.delivery_work import DeliveryNoted
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
+from shared.contracts.notifications import PauseWebhook
+from shared.contracts.payments import RefundPayment
+from shared.contracts.storefront import CheckoutAsked
 from shared.core import Message
+from shared.core.scenario import Scenario
+from tests.unit.checkout.examples import paid_order as paid_checkout
+from tests.unit.checkout.test_payment_failure import failed
+from tests.unit.fulfillment.examples import PAID as PAID_DELIVERY
+from tests.unit.fulfillment.examples import paid as paid_delivery
+from tests.unit.fulfillment.test_by_hand import to_start
+from tests.unit.notifications.examples import PAID as PAID_NOTIFIED
+from tests.unit.notifications.examples import STORE, paid_order, placed_order, webhook
+from tests.unit.notifications.examples import OrderScenario as OrderOfMails
+from tests.unit.payments.examples import PaymentScenario, requested
+from tests.unit.payments.test_settlement import unresolved, unresolved_refund
 
 ROOT = Path(__file__).parents[2]
 Record = Mapping[str, Any]
@@ -131,3 +150,55 @@ def test_orderbus_attention_lists_what_the_rows_name() -> None:
     names = {name for text in texts for name in _NAMED.findall(text)}
     listed = {full for name in names for full in _FORMATTED.get(name, (name,))}
     assert {entry for entry, *_ in ENTRIES} <= listed
+
+
+def lost(outcome: SendEmail.Failed | SendEmail.Unresolved) -> OrderOfMails:
+    order = paid_order()
+    arrive = order.answer(order.emails[1], SendEmail.Done())
+    for wait in REPEATED_AFTER if isinstance(outcome, SendEmail.Unresolved) else ():
+        arrive.answer(order.emails[0], outcome, after=["no answer"]).let_time_pass(wait)
+    return arrive.answer(order.emails[0], outcome, after=["no answer"])
+
+
+def exhausted() -> OrderOfMails:
+    order = paid_order(webhook())
+    order.answer(order.posts()[0], PostWebhook.Unresolved("HTTP 503"))
+    return order
+
+
+def paused() -> OrderOfMails:
+    order = placed_order(webhook("crm", ["order.received", "order.completed"]))
+    return order.hear(PauseWebhook(endpoint="crm", reason="maintenance"), STORE.id).hear(PAID_NOTIFIED)
+
+
+STATES: Mapping[str, Callable[[], Scenario[Any]]] = {
+    "customer asks": lambda: paid_checkout().hear(CheckoutAsked(wants="cancel", text="Ordered twice.")),
+    "failed payment": failed,
+    "held order": lambda: paid_checkout().hear(DeliveryNoted(action="held", text="The address looks odd.")),
+    "unresolved payment": unresolved,
+    "unresolved refund": unresolved_refund,
+    "refund owed": lambda: PaymentScenario(requested()).pay().hear(RefundPayment()),
+    "failed delivery": lambda: paid_delivery("course").answer(GrantAccess, GrantAccess.Failed("rejected", "HTTP 422")),
+    "access not revoked": lambda: (
+        paid_delivery("course")
+        .answer(GrantAccess, GrantAccess.Done())
+        .hear(OrderCancelled())
+        .answer(RevokeAccess, RevokeAccess.Failed("not_found", "404: check the URL"))
+    ),
+    "order to start": lambda: to_start().hear(PAID_DELIVERY),
+    "lost emails": lambda: lost(SendEmail.Failed("smtp_550", "No such mailbox.")),
+    "unknown emails": lambda: lost(SendEmail.Unresolved("the answer was lost")),
+    "exhausted webhooks": exhausted,
+    "paused webhooks": paused,
+}
+"""As the cores come to it."""
+
+
+@pytest.mark.parametrize(
+    ("entry", "topic", "rule"),
+    [row for row in ENTRIES if row[0] in STATES],
+    ids=[e for e, *_ in ENTRIES if e in STATES],
+)
+def test_a_row_finds_what_the_cores_tell(entry: str, topic: str, rule: str) -> None:
+    records = STATES[entry]().all.of(type(example(topic)))
+    assert reading(rule)(json.loads(encode(records[-1])))

@@ -181,7 +181,7 @@ def _content_refusal(command: AttachDelivery, order: str) -> Refused | None:
     if command.file and command.link:
         return Refused("link_and_file", "Give a link or a file: each is attached by a command of its own.")
     if command.file and is_of_another(command.file, order):
-        return Refused("wrong_file", "This file is another order's, or no name of a file.")
+        return Refused("wrong_file", "This file belongs to another order, or is not a file name.")
     if not (command.file or command.link or command.note.strip()):
         return Refused("nothing_to_attach", "Give a link, a file, a note, or a note with either.")
     return None

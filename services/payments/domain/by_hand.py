@@ -19,7 +19,7 @@ from shared.core.money import Money
 def payment_recorded(payment: Payment, command: RecordPayment, context: Context) -> Decision[Payment] | Refused:
     attempt = _waiting(payment)
     if attempt is None:
-        return Refused("not_awaited", "The order waits for no payment by hand, or it is recorded already.")
+        return Refused("not_awaited", "The order waits for no manual payment, or its payment is recorded already.")
     if command.amount not in (None, attempt.amount):
         due, given = Money(attempt.amount, payment.currency), Money(command.amount or 0, payment.currency)
         text = f"The amount does not match: {due} is due, {given} was given."

@@ -91,3 +91,9 @@ def new_tracer(settings: TelemetrySettings, service: str, worker: str) -> SpanEx
     otlp = import_module("shared.shell.observability.otlp")
     tracer: SpanExport = otlp.exporter(settings.otlp_endpoint, service, worker, settings.trace_share)
     return tracer
+
+
+def traces_refused(endpoint: str) -> str:
+    """Why an endpoint takes no traces; empty where it takes them. Waits for its answer."""
+    said: str = import_module("shared.shell.observability.otlp").refusal_of(endpoint)
+    return said
