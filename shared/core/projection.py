@@ -46,6 +46,8 @@ class About:
     correlation_id: str = ""
     causation_id: str = ""
     topic: str = ""
+    body: bytes = b""
+    """The contents as they were sent."""
 
 
 @fast

@@ -44,7 +44,7 @@ class World:
     sent: int = 0
 
     async def worker(self, index: int) -> Shell:
-        name, models = f"toy-{index}", PostgresReadModels(self.engine, TABLES, keep=0)
+        name, models = f"toy-{index}", PostgresReadModels(self.engine, TABLES)
         service = toy_service(Post())
         shell = Shell(
             replace(service, projection=projection, storage=replace(service.storage, read_models=TABLES)),

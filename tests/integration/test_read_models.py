@@ -12,11 +12,12 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.core.projection import Projection
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import PROJECTOR, Progress
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.clock import SystemClock
-from shared.shell.ports.read_models import Folded, MovedOn, ReadModels
+from shared.shell.ports.read_models import Folded, MovedOn, ReadModels, ReadModelTables
 from shared.shell.ports.store import BatchRefused
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.read_models import PostgresReadModels, array_literal
@@ -53,8 +54,12 @@ class Nothing:
 
 
 def projector(read_models: ReadModels, worker: str = "toy-0") -> Projector:
+    return projector_of(projection, TABLES, read_models, worker)
+
+
+def projector_of(own: Projection, tables: ReadModelTables, read_models: ReadModels, worker: str = "toy-0") -> Projector:
     return Projector(
-        Fold(projection, TABLES),
+        Fold(own, tables),
         Nothing(),  # type: ignore[arg-type]
         read_models,
         SystemClock(),
@@ -157,7 +162,7 @@ async def test_read_in_pieces_as_at_once_on_both(engine: AsyncEngine, seed: int)
     rng = random.Random(seed)
     records = history(rng, 300)
     store = MemoryStore()
-    memory, database = MemoryReadModels(store, TABLES), PostgresReadModels(engine, TABLES, keep=0)
+    memory, database = MemoryReadModels(store, TABLES), PostgresReadModels(engine, TABLES)
     workers = [(projector(memory, worker), projector(database, worker)) for worker in ("toy-0", "toy-1")]
 
     for piece in pieces(rng, records):
@@ -182,7 +187,7 @@ async def test_read_in_pieces_as_at_once_on_both(engine: AsyncEngine, seed: int)
 
 
 async def test_an_older_revision_changes_nothing_even_from_another_place(engine: AsyncEngine) -> None:
-    worker = projector(PostgresReadModels(engine, TABLES, keep=0))
+    worker = projector(PostgresReadModels(engine, TABLES))
     newer = ParcelStatus(revision=5, depot="north", state="sent", things=("cup",))
     older = ParcelStatus(revision=4, depot="south", state="packed")
     await worker.take([record_of(newer, "a", 0)])
@@ -195,7 +200,7 @@ async def test_an_older_revision_changes_nothing_even_from_another_place(engine:
 
 
 async def test_what_the_database_refuses_is_parked_and_stops_nothing_else(engine: AsyncEngine) -> None:
-    worker = projector(PostgresReadModels(engine, TABLES, keep=0))
+    worker = projector(PostgresReadModels(engine, TABLES))
     many = ParcelStatus(revision=1, depot="north", state="packed", things=("cup",) * 40_000)  # no smallint
     good = ParcelStatus(revision=1, depot="north", state="packed", things=("cup",))
 
@@ -213,9 +218,7 @@ async def test_what_the_database_refuses_is_parked_and_stops_nothing_else(engine
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "postgresql"])
 async def test_who_thinks_a_partition_elsewhere_than_it_is_writes_nothing(engine: AsyncEngine, memory: bool) -> None:
-    models: ReadModels = (
-        MemoryReadModels(MemoryStore(), TABLES) if memory else PostgresReadModels(engine, TABLES, keep=0)
-    )
+    models: ReadModels = MemoryReadModels(MemoryStore(), TABLES) if memory else PostgresReadModels(engine, TABLES)
     place = (PACKED.name, 0)
     await models.write(Folded({place: (0, 5)}))
 
@@ -229,7 +232,7 @@ async def test_who_thinks_a_partition_elsewhere_than_it_is_writes_nothing(engine
 
 
 async def test_a_parked_record_is_written_once_it_can_be(engine: AsyncEngine) -> None:
-    models = PostgresReadModels(engine, TABLES, keep=0)
+    models = PostgresReadModels(engine, TABLES)
     worker, good = projector(models), ParcelStatus(revision=1, depot="north", state="packed")
     await models.write(worker.fold.parking(record_of(good, "a", 0), {}, "it could not be", NOON))
     assert await models.parked_keys([PACKED.name, ROUTED.name]) == [(PACKED.name, "a")]

@@ -23,8 +23,8 @@ Columns = Mapping[str, Sequence[Any]]
 class PostgresReadModels:
     """See `ports.read_models`."""
 
-    def __init__(self, engine: AsyncEngine, tables: ReadModelTables, keep: int = 1) -> None:
-        self._connections, self.tables = Connections(engine, keep), tables
+    def __init__(self, engine: AsyncEngine, tables: ReadModelTables) -> None:
+        self._connections, self.tables = Connections(engine), tables
 
     async def positions(self, places: Collection[Place]) -> Mapping[Place, int]:
         topics, partitions = [topic for topic, _ in places], [partition for _, partition in places]
@@ -62,9 +62,6 @@ class PostgresReadModels:
                 changed |= {row[0] for row in await fetch(driver, statement, columns)}
         for parts in table.parts if changed else ():
             await _replace_parts(driver, parts, table.key, changed, list(_parts_of(parts, table.key, rows, changed)))
-
-    async def close(self) -> None:
-        await self._connections.close()
 
 
 def _no_relay() -> bool:

@@ -188,7 +188,9 @@ def _about(record: BusRecord, envelope: Envelope | None) -> About:
         inbound = undecodable(record, "")
         assert isinstance(inbound.message, Undecodable)
         place = record_id(record.topic, record.partition, record.offset, record.at)
-        return About(inbound.key, place, "", inbound.message.type, 0, record.at, topic=record.topic)
+        return About(
+            inbound.key, place, "", inbound.message.type, 0, record.at, topic=record.topic, body=record.value or b""
+        )
     return About(
         envelope.subject,
         identity_of(envelope.source, envelope.id),
@@ -202,4 +204,5 @@ def _about(record: BusRecord, envelope: Envelope | None) -> About:
         envelope.correlation_id,
         envelope.causation_id,
         record.topic,
+        record.value or b"",
     )

@@ -1,0 +1,176 @@
+"""Staff's tables, which migrations create: read models, and the archive of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from services.staff.domain.archive import EventRow
+from services.staff.domain.deliveries import DeliveryRecordRow, DeliveryRow, ExecutionRow
+from services.staff.domain.messages import MessageRow, MessagesRecordRow, MessagesRow
+from services.staff.domain.orders import OrderItemRow, OrderRecordRow, OrderRow, OrderSearchRow
+from services.staff.domain.payments import PaymentRecordRow, PaymentRow, TransactionRow
+from services.staff.search_text import folded
+from shared.core.projection import Row
+from shared.shell.ports.read_models import Counter, KeptTable, PartsTable, ReadModelTables, ShownTable
+from shared.shell.ports.tables import Storage
+
+metadata = sa.MetaData()
+
+
+def _text(name: str, *, null: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=null)
+
+
+def _filled(name: str) -> sa.Column[str]:
+    """Of a row that another topic's record made first."""
+    return sa.Column(name, sa.Text, nullable=False, server_default="")
+
+
+def _number(name: str, *, null: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=null, server_default=None if null else "0")
+
+
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default="false")
+
+
+def _time(name: str, *, null: bool = True) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=null)
+
+
+def _texts(name: str) -> sa.Column[Any]:
+    return sa.Column(name, postgresql.ARRAY(sa.Text), nullable=False, server_default="{}")
+
+
+_ALL_FACETS = "order_facets || payment_facets || delivery_facets || message_facets"
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("order_id", sa.Text, primary_key=True),
+    # From `order.status`
+    *(_number("order_revision"), _filled("store"), _filled("number"), _filled("status"), _filled("shown_status")),
+    *(_text("status_word", null=True), _filled("payment_status"), _filled("fulfilment_status"), _filled("currency")),
+    *(_number("total"), _number("paid", null=True), _number("refunded"), _text("customer_name", null=True)),
+    *(_text("email", null=True), _text("account", null=True), _text("country", null=True), _text("source", null=True)),
+    *(_text("offer", null=True), _number("item_count"), _text("held", null=True), _text("asked", null=True)),
+    *(_time("created_at"), _time("placed_at"), _time("paid_at"), _time("completed_at"), _time("closed_at")),
+    *(_time("updated_at"), _time("deadline"), _texts("order_facets")),
+    # From `payment.status`
+    *(_number("payment_revision"), _text("provider", null=True), _text("method", null=True)),
+    *(_text("card_brand", null=True), _text("card_last4", null=True), _number("captured"), _number("refund_pending")),
+    *(_number("refundable"), _number("owed"), _flag("unresolved"), _time("payment_updated_at")),
+    _texts("payment_facets"),
+    # From `delivery.status`
+    *(_number("delivery_revision"), _text("delivery_stage", null=True), _number("failed_executions")),
+    *(_number("waiting_executions"), _flag("to_start"), _time("delivery_updated_at"), _texts("delivery_facets")),
+    # From `message.status`
+    *(_number("messages_revision"), _number("lost_emails"), _number("lost_webhooks"), _time("messages_updated_at")),
+    _texts("message_facets"),
+    sa.Column("facets", postgresql.ARRAY(sa.Text), sa.Computed(_ALL_FACETS, persisted=True)),
+)
+order_counts = sa.Table(
+    "order_counts",
+    metadata,
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, primary_key=True),
+    _number("count"),
+)
+order_search = sa.Table("order_search", metadata, sa.Column("order_id", sa.Text, primary_key=True), _text("folded"))
+order_items = sa.Table(
+    "order_items",
+    metadata,
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("item", sa.Text, primary_key=True),
+    *(_text("store"), _text("sku"), _text("product"), _text("kind"), _number("quantity"), _number("purchased")),
+    *(_number("refunded"), _text("delivery")),
+)
+transactions = sa.Table(
+    "transactions",
+    metadata,
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    *(_text("store"), _text("kind"), _number("attempt", null=True), _text("provider", null=True)),
+    *(_text("method", null=True), _text("reference", null=True), _text("status"), _text("code", null=True)),
+    *(_number("amount"), _text("currency"), _number("fee", null=True), _text("fee_currency", null=True)),
+    *(_flag("recorded"), _flag("surplus"), _time("at", null=False)),
+)
+executions = sa.Table(
+    "executions",
+    metadata,
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("execution", sa.Text, primary_key=True),
+    *(_text("store"), _text("about"), _text("name"), _number("quantity"), _text("kind", null=True), _text("status")),
+    *(_text("code", null=True), _text("text"), _flag("in_doubt"), _text("carrier", null=True)),
+    *(_text("tracking", null=True), _time("updated_at", null=False)),
+)
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    *(_text("store"), _text("fact"), _text("name"), _text("audience", null=True), _text("endpoint", null=True)),
+    *(_text("state"), _number("attempts"), _time("at"), _text("code", null=True), _text("text"), _flag("in_doubt")),
+)
+
+
+def _records(name: str) -> sa.Table:
+    """Status records as they were sent: what an order shows that no list does."""
+    body = sa.Column("body", sa.LargeBinary, nullable=False)
+    return sa.Table(name, metadata, sa.Column("order_id", sa.Text, primary_key=True), body)
+
+
+order_records, payment_records = _records("order_records"), _records("payment_records")
+delivery_records, message_records = _records("delivery_records"), _records("message_records")
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    *(_text("topic"), _text("source"), _text("type"), sa.Column("version", sa.Integer, nullable=False)),
+    *(_text("store"), _number("sequence"), _text("actor"), _text("correlation"), _text("causation")),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+
+def _search_columns(row: OrderSearchRow) -> Mapping[str, Any]:
+    return {"order_id": row.order_id, "folded": folded(*row.texts)}
+
+
+def _shown(kind: type[Row], revision: str, *parts: PartsTable, counter: Counter | None = None) -> ShownTable:
+    return ShownTable(kind, orders, "order_id", revision, parts, counter)
+
+
+read_models = ReadModelTables(
+    shown=[
+        _shown(
+            *(OrderRow, "order_revision"),
+            PartsTable(OrderItemRow, order_items),
+            PartsTable(OrderSearchRow, order_search, _search_columns),
+            PartsTable(OrderRecordRow, order_records),
+            counter=Counter(order_counts, ("store", "status")),
+        ),
+        _shown(
+            *(PaymentRow, "payment_revision"),
+            PartsTable(TransactionRow, transactions),
+            PartsTable(PaymentRecordRow, payment_records),
+        ),
+        _shown(
+            *(DeliveryRow, "delivery_revision"),
+            PartsTable(ExecutionRow, executions),
+            PartsTable(DeliveryRecordRow, delivery_records),
+        ),
+        _shown(
+            *(MessagesRow, "messages_revision"),
+            PartsTable(MessageRow, messages),
+            PartsTable(MessagesRecordRow, message_records),
+        ),
+    ],
+    kept=[KeptTable(EventRow, events)],
+)
+storage = Storage(metadata=metadata, states=[], read_models=read_models)
