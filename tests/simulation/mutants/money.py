@@ -43,7 +43,7 @@ def returned_refund_counted() -> Iterator[None]:
         yield
 
 
-@mutant("a refund is of the attempt that paid the order, whichever was named")
+@mutant("a refund is of the attempt that paid the order, whichever was named", seeds=range(15, 10_000))
 def only_paid_attempt() -> Iterator[None]:
     def attempt_to_refund(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
         return payment.paying_attempt if payment else None
@@ -63,7 +63,7 @@ def surplus_of_paid() -> Iterator[None]:
         yield
 
 
-@mutant("what is owed is given up after the first refusal", level="storm")
+@mutant("what is owed is given up after the first refusal", level="storm", seeds=range(15, 10_000))
 def owed_given_up() -> Iterator[None]:
     def try_again_later(change: PaymentChange, refused: Refund) -> None:
         return None
