@@ -14,7 +14,7 @@ from uuid import UUID
 import typer
 
 from deploy.cli import console
-from deploy.cli.errors import UsageError
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
@@ -84,6 +84,11 @@ async def publish(
             console.show_json({"published": rows, "refused": refused, "warnings": warnings}, line=following)
         else:
             _show(rows, outcomes, warnings, reader.trouble)
+        if following and reader.trouble:
+            first = entries[0].order
+            raise Failure(
+                f"All were published, but cannot be followed: {reader.trouble}. To go on: orderbus order {first}"
+            )
         if following:
             await follow(reader, outcomes, stop_event(), Limits(timeout), as_json=as_json)
     if following and outcomes.refused:

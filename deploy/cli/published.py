@@ -60,7 +60,7 @@ class Outcomes:
             if record.type == CheckoutRefused.type:
                 self.refused[cause] = record.body
                 self.news.append(record)
-        elif record.topic == STATUS.name and record.key in self.orders.values():
+        elif record.topic == STATUS.name and record.key in self.orders.values() and record.body:
             self.news.append(record)
             self.latest[record.key] = record.body
             if record.body.get("status") in ENDS:

@@ -246,7 +246,7 @@ async def _started(new_client: Callable[[], Any], settings: KafkaSettings) -> An
     except UnknownTopicOrPartitionError as unknown:
         await client.stop()
         raise KafkaUnreachable("Kafka does not have these topics yet: are the services running?") from unknown
-    except (KafkaError, OSError) as trouble:
+    except (KafkaError, OSError, UnicodeError) as trouble:  # the last: no name of a host
         await client.stop()
         said = await unusable_kafka(settings, trouble)
         if isinstance(said, KafkaRefused):

@@ -53,10 +53,9 @@ _ENVELOPE: Json = {
             "type": "string",
             "format": "uuid",
             "description": "A UUID, the same if the message is sent again. Of version 7, or of version 8 where it "
-            "tells no time: of what follows from a command over HTTP, for example. A command with a time more "
-            "than a day after its record's, here or in `ce_time`, is refused (`malformed`); an early one is "
-            "accepted. Either way the id is known for as long as the topics keep records and two days more, "
-            "counted from when it was first read: repeat a command within that time only.",
+            "tells no time: of what follows from a command over HTTP, for example. Its time may be any: "
+            "the id is known for as long as the topics keep records and two days more, counted from when it was first "
+            "read: repeat a command within that time only.",
         },
         "ce_source": {
             "type": "string",

@@ -355,9 +355,12 @@ async def keep_house(store: Store, clock: Clock, keep_days: int, agrees: Callabl
 
 
 async def report_own(api: HttpApi, find: Callable[[datetime], Awaitable[Sequence[OwnReport]]], now: datetime) -> None:
-    """Hand each report that is found to the service's own core."""
+    """Hand each report that is found to the service's own core. One that is not taken now holds no other up."""
     for it in await find(now):
-        await api.submit(it.report, it.key, identity=it.identity, actor="system")
+        try:
+            await api.submit(it.report, it.key, identity=it.identity, actor="system")
+        except ProblemResponse as refused:
+            log.warning("report not taken, retrying later", key=it.key, error=refused.code)
 
 
 async def keep_up(upkeep: Sequence[Callable[[datetime], Awaitable[None]]], clock: Clock) -> None:

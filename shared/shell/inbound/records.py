@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
@@ -22,7 +22,6 @@ from shared.contracts.envelope import (
 from shared.contracts.problems import MAX_PROBLEMS
 from shared.contracts.readable import readable_part
 from shared.core import MESSAGES, Command, Message, Problem
-from shared.core.ids import time_of
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
     Inbound,
@@ -42,10 +41,8 @@ from shared.shell.ports.bus import BusRecord
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
-NO_TIME = datetime(1970, 1, 2, tzinfo=UTC)
-"""A record's time is not known where it is earlier."""
-AHEAD = timedelta(days=1)
-"""So far may a publisher's clock be ahead of the record's time."""
+NO_TIME = datetime(2010, 1, 1, tzinfo=UTC)
+"""A record's time is not known where it is earlier: there was no Kafka. Its producer sets it, some in other units."""
 OnUnknown = Callable[[str, int], None]
 """Is told the type and version of an event that this build does not know."""
 
@@ -78,9 +75,6 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnkno
 
 def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_unknown: OnUnknown) -> Inbound | None:
     envelope = from_headers(record.headers, record.key)
-    published = record.at if record.at > NO_TIME else None
-    if published and envelope.source not in registry.siblings and record.topic in registry.command_topics:
-        _check_times(envelope, published + AHEAD)
     message: object
     try:
         kind = message_type(envelope)
@@ -115,23 +109,15 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_
         # A fact that is published in two versions has one id: the version that comes first is handled.
         content=0 if envelope.versions else content_of(envelope.type, envelope.subject, record.value or b""),
         source=envelope.source,
-        occurred=min(envelope.time, published) if published else envelope.time,
+        occurred=_occurred(envelope.time, record),
         named=str(identity) if envelope.source == kept_source(registry.name) else "",
     )
 
 
-def _check_times(envelope: Envelope, latest: datetime) -> None:
-    """An id may be older than its record: of an effect it is its cause's time, and the inbox keeps it by when it was
-    first seen. One that is to come would have what follows from it look new to a provider for as long. Raises
-    BadEnvelope."""
-    times = {"ce_id": time_of(envelope.id), "ce_time": envelope.time}
-    wrong = [name for name, time in times.items() if time and time > latest]
-    if "ce_id" in wrong and envelope.time == times["ce_id"]:
-        wrong.remove("ce_time")  # it was left out
-    if wrong:
-        text = "header {} has a time more than a day after the record's own: use the present time in UTC"
-        problems = [Problem(field=name, code="wrong_format", text=text.format(name)) for name in wrong]
-        raise BadEnvelope("; ".join(problem.text for problem in problems), problems)
+def _occurred(said: datetime, record: BusRecord) -> datetime:
+    """When a message came to be: what it says; where that is to come, when it was published. By this a decision that is
+    made again after a restore knows that a provider may have forgotten its key."""
+    return min(said, record.at) if record.at > NO_TIME else said
 
 
 def _decoded(registry: HandlerRegistry, kind: type[Message], record: BusRecord, envelope: Envelope) -> object:

@@ -29,6 +29,7 @@ Place = tuple[str, int]
 
 _COPIED = b"/http"
 _COMMANDS = ".commands."
+_FIRST = datetime.min.replace(tzinfo=UTC)
 _COMPACTED = frozenset(topic.name for topic in TOPICS if topic.compacted)
 
 
@@ -37,7 +38,7 @@ def decided_at(record: BusRecord) -> datetime:
     before its copy, but after it, were decided after it. A record of a compacted topic may stand for earlier ones that
     are gone: it comes before all else."""
     if record.topic in _COMPACTED:
-        return datetime.min.replace(tzinfo=UTC)
+        return _FIRST
     if _COMMANDS in record.topic:
         headers = dict(record.headers)
         if (headers.get("ce_source") or b"").endswith(_COPIED):
@@ -116,8 +117,8 @@ class CatchUpSource(KafkaSource):
         return super().lag() + self._merged.size()
 
     def oldest_unread(self) -> datetime | None:
-        times = [at for at in (super().oldest_unread(), self._merged.oldest()) if at is not None]
-        return min(times, default=None)
+        times = [at for at in (super().oldest_unread(), self._merged.oldest()) if at not in (None, _FIRST)]
+        return min(times, default=None)  # type: ignore[type-var]
 
     def reached(self) -> bool:
         """Whether all that was there when it began to read is handed on."""

@@ -35,6 +35,11 @@ async def refusal(settings: KafkaSettings) -> str:
             with suppress(Exception):
                 await broker.close()
             return ""
+        except (
+            UnicodeError
+        ):  # of the codec for names that are not ASCII: an empty label, or one of more than 63 letters
+            name = name_of(("kafka", "bootstrap_servers"))
+            said = said or f"{name}: {host!r} is no name of a host. Correct it."
         except (KafkaError, OSError, TimeoutError) as error:
             said = said or _said(settings, f"{host}:{port}", error)
     return said
@@ -101,7 +106,7 @@ async def _opened(host: str, port: int, context: ssl.SSLContext | None) -> bool:
     try:
         async with asyncio.timeout(1.0):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except (OSError, TimeoutError):
+    except (OSError, UnicodeError, TimeoutError):
         return False
     writer.close()
     with suppress(OSError, TimeoutError):

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.shell.kafka.catch_up import InOrderOfTime
+from shared.settings import KafkaSettings
+from shared.shell.kafka.catch_up import CatchUpSource, InOrderOfTime
 from shared.shell.ports.bus import BusRecord
 from tests.unit.shell.harness import START
 
@@ -97,3 +98,10 @@ def test_all_come_once_in_order_of_time_and_in_the_order_of_their_partition(
         before = [other.at for other in records if other.topic == one.topic and other.offset <= one.offset]
         times.append(max(before))
     assert times == sorted(times)
+
+
+def test_a_status_record_that_waits_says_nothing_of_how_far_behind_it_is() -> None:
+    """It is read before all else, whatever its time."""
+    source = CatchUpSource(KafkaSettings(), "toy", "toy-0", [])
+    source._merged.add([record("orders.status.v1", 0, 5, "o-1")])
+    assert source.oldest_unread() is None

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
 
 from shared.core import Report
 from shared.shell import worker
+from shared.shell.http.problems import ProblemResponse
 from shared.shell.ports.clock import SystemClock
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.service import OwnReport
@@ -57,3 +59,19 @@ async def test_what_a_service_finds_in_its_tables_is_handed_to_its_own_core() ->
 
     await report_own(cast("HttpApi", Api()), find, START)
     assert handed == [(Stale(), "a", "a is stale", "system"), (Stale(), "b", "b is stale", "system")]
+
+
+async def test_one_that_is_not_taken_now_holds_no_other_up() -> None:
+    handed: list[str] = []
+
+    class Api:
+        async def submit(self, message: Report, key: str, *, identity: str, actor: str) -> None:
+            if key == "a":
+                raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, "Busy.", "busy")
+            handed.append(key)
+
+    async def find(now: datetime) -> Sequence[OwnReport]:
+        return [OwnReport(key, Stale(), f"{key} is stale") for key in ("a", "b")]
+
+    await report_own(cast("HttpApi", Api()), find, START)
+    assert handed == ["b"]
