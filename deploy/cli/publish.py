@@ -86,9 +86,7 @@ async def publish(
             _show(rows, outcomes, warnings, reader.trouble)
         if following and reader.trouble:
             first = entries[0].order
-            raise Failure(
-                f"All were published, but cannot be followed: {reader.trouble}. To go on: orderbus order {first}"
-            )
+            raise Failure(f"All were published, but not followed: {reader.trouble} To go on: orderbus order {first}")
         if following:
             await follow(reader, outcomes, stop_event(), Limits(timeout), as_json=as_json)
     if following and outcomes.refused:

@@ -23,7 +23,7 @@ from shared.shell.inbound.message import Inbound, Undecodable
 from shared.shell.inbound.parked_rows import PLACE_ONLY, message_of, record_of
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.clock import Clock
-from shared.shell.ports.rows import NEWER, ParkedRow, TimerRow
+from shared.shell.ports.rows import NEWER, PROJECTED, ParkedRow, TimerRow
 from shared.shell.ports.store import Store
 from shared.shell.projection.projector import Projector
 from shared.shell.service.registry import HandlerRegistry
@@ -117,7 +117,7 @@ class Parking:
         return replace(await self.retry(key), skipped=skipped)
 
     async def _again(self, row: ParkedRow) -> None:
-        if self.projector is not None and row.topic in self.projector.topics() and row.origin != PLACE_ONLY:
+        if self.projector is not None and row.origin == PROJECTED:
             await self.projector.retry_parked(row)
             return
         inbound = self._inbound(row)

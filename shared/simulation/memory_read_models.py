@@ -45,6 +45,9 @@ class MemoryReadModels:
     async def write(self, folded: Folded) -> None:
         async with self.store.begin() as tx:
             await self._move(tx, folded.moves)
+            for id in folded.released:
+                if not await tx.unpark(id):
+                    raise MovedOn
             for table in self.tables.shown:
                 await self._show(tx, table, folded.shown.get(table.kind.__name__, ()))
             for kept in self.tables.kept:
@@ -70,10 +73,11 @@ class MemoryReadModels:
             before = tx.get(table.table.name, key) or {}
             if not row.erased and before.get(table.revision, 0) >= columns[table.revision]:
                 continue
-            tx.put(table.table.name, key, {**before, **columns})
+            after = {**before, **columns}
+            tx.put(table.table.name, key, after)
             if table.counter:
-                _count(tx, table.counter, before, -1, table.revision)
-                _count(tx, table.counter, columns, 1, table.revision)
+                _count(tx, table.counter, before, -1)
+                _count(tx, table.counter, after, 1)
             for parts in table.parts:
                 await self._replace(tx, parts, table.key, key, row)
 
@@ -99,12 +103,12 @@ class MemoryReadModels:
     async def _unpark(self, tx: MemoryTransaction, folded: Folded) -> None:
         await self.store.pause("unpark")
         for row in tx.scan(PARKED):
-            if row.id in folded.released or (row.topic, row.key) in folded.caught_up:
+            if (row.topic, row.key) in folded.caught_up:
                 tx.delete(PARKED, row.id)
 
 
-def _count(tx: MemoryTransaction, counter: Counter, columns: Columns, number: int, revision: str) -> None:
-    if columns.get(revision, 0) > 0:
+def _count(tx: MemoryTransaction, counter: Counter, columns: Columns, number: int) -> None:
+    if all(columns.get(name) for name in counter.columns):
         key = tuple(columns[name] for name in counter.columns)
         row = tx.get(counter.table.name, key) or {**dict(zip(counter.columns, key, strict=True)), "count": 0}
         tx.put(counter.table.name, key, {**row, "count": row["count"] + number})

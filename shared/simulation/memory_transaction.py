@@ -13,6 +13,7 @@ import orjson
 from shared.core import Question, Record
 from shared.shell.ports.rows import (
     NEWER,
+    PROJECTED,
     OperationRow,
     OutboxRow,
     ParkedRow,
@@ -54,7 +55,11 @@ class MemoryTransaction(DatabaseTransaction):
         await self.database.pause("behind")
         behind: dict[str, str] = {}
         for row in self.scan(PARKED):
-            if row.key in keys and (found := await self.locked(PARKED, row.id, exclusive=False)):
+            if (
+                row.key in keys
+                and row.origin != PROJECTED
+                and (found := await self.locked(PARKED, row.id, exclusive=False))
+            ):
                 waits = found.reason == NEWER and behind.get(row.key, NEWER) == NEWER
                 behind[row.key] = NEWER if waits else "failed"
         return behind

@@ -3,6 +3,7 @@ leave the rows that reading all of them at once leaves."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -182,7 +183,7 @@ async def test_read_in_pieces_as_at_once_on_both(engine: AsyncEngine, seed: int)
     }
     assert left["parked"] and left["things"] and left["scans"]
     counted = {(row["depot"], row["state"]): row["count"] for row in left["parcel_counts"]}
-    shown = [(row["depot"], row["state"]) for row in left["parcels"] if row["packed_revision"]]
+    shown = [(row["depot"], row["state"]) for row in left["parcels"] if row["state"]]
     assert counted == {place: shown.count(place) for place in set(shown)}
 
 
@@ -242,6 +243,46 @@ async def test_a_parked_record_is_written_once_it_can_be(engine: AsyncEngine) ->
 
     found = await in_database(engine)
     assert (found["parked"], [row["parcel"] for row in found["parcels"]]) == ([], ["a"])
+
+
+async def test_what_was_erased_is_not_shown_again_by_a_retry_that_was_begun_before(engine: AsyncEngine) -> None:
+    models = PostgresReadModels(engine, TABLES)
+    worker, sent = projector(models), ParcelStatus(revision=2, depot="north", state="sent", things=("cup",))
+    await models.write(worker.fold.parking(record_of(sent, "b", 0), {}, "it could not be", NOON))
+    (parked,) = await PostgresStore(engine).parked("b")
+    await worker.take([record_of(sent, "a", 1), erased(PACKED, "a", 2), erased(PACKED, "b", 3)])
+
+    await worker.retry_parked(parked)
+
+    found = await in_database(engine)
+    assert {(row["depot"], row["state"]) for row in found["parcels"]} == {("", "")}
+    assert (found["things"], found["parked"]) == ([], [])
+    assert [row["count"] for row in found["parcel_counts"] if row["count"]] == []
+
+
+async def test_of_a_key_in_two_partitions_the_counter_counts_one_row(engine: AsyncEngine) -> None:
+    """While partitions are added to a topic, two workers may have records of one key."""
+    for number in range(30):
+        records = [
+            record_of(
+                ParcelStatus(revision=revision, depot="north", state=f"s{revision}"), f"k{number}", number, revision
+            )
+            for revision in (1, 2, 3)
+        ]
+        await asyncio.gather(*(projector(PostgresReadModels(engine, TABLES)).take([record]) for record in records))
+
+    found = await in_database(engine)
+    assert {row["state"]: row["count"] for row in found["parcel_counts"] if row["count"]} == {"s3": 30}
+
+
+async def test_messages_of_a_key_do_not_wait_for_what_a_projection_parked(engine: AsyncEngine) -> None:
+    models, store = PostgresReadModels(engine, TABLES), PostgresStore(engine)
+    lost = record_of(ParcelStatus(revision=2, depot="north", state="lost"), "a", 0)
+    await projector(models).take([lost])
+    assert [row.key for row in await store.parked()] == ["a"]
+    async with store.begin() as tx:
+        _, behind = await tx.claim({}, ["a"], NOON)
+    assert behind == {}
 
 
 @pytest.mark.parametrize("texts", [[], ["a"], ['qu"ote', "back\\slash", "{brace}", "comma, null", "NULL", "", "é ☃"]])

@@ -118,7 +118,7 @@ class CatchUpSource(KafkaSource):
 
     def oldest_unread(self) -> datetime | None:
         times = [at for at in (super().oldest_unread(), self._merged.oldest()) if at not in (None, _FIRST)]
-        return min(times, default=None)  # type: ignore[type-var]
+        return min(times, default=None)
 
     def reached(self) -> bool:
         """Whether all that was there when it began to read is handed on."""

@@ -35,9 +35,7 @@ async def refusal(settings: KafkaSettings) -> str:
             with suppress(Exception):
                 await broker.close()
             return ""
-        except (
-            UnicodeError
-        ):  # of the codec for names that are not ASCII: an empty label, or one of more than 63 letters
+        except UnicodeError:  # of the codec for names of hosts: a label is empty, or has more than 63 letters
             name = name_of(("kafka", "bootstrap_servers"))
             said = said or f"{name}: {host!r} is no name of a host. Correct it."
         except (KafkaError, OSError, TimeoutError) as error:

@@ -166,6 +166,8 @@ class KafkaSource:
             raise BusUnavailable("read did not return, rejoining the group") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
+        if self._positions is not None:  # what came while this was read is begun where the database says
+            found = {place: records for place, records in found.items() if place not in self._to_begin}
         return [record for records in self._taken(found).values() for record in records]
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:

@@ -23,7 +23,8 @@ def own_fields(row: Row) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Counter:
-    """How many rows have the same values in some columns, kept along with them: counting them takes long."""
+    """How many rows have the same texts in some columns, kept along with them: counting them takes long. Rows in which
+    one is empty are not counted."""
 
     table: sa.Table
     """Its columns are `columns`, which are its primary key, and `count`."""
@@ -103,7 +104,7 @@ class Folded:
     caught_up: Collection[tuple[str, str]] = ()
     """Topics and keys of shown rows: what is parked of them is out of date."""
     released: Collection[int] = ()
-    """Ids of parked messages that are written now."""
+    """Ids of parked records that are written now: of one that is gone, nothing is written (MovedOn)."""
 
 
 class MovedOn(Exception):

@@ -48,6 +48,8 @@ class OutboxRow:
     id: int = 0
 
 
+PROJECTED = "projected"
+"""The origin of a parked record that a projection could not read: messages of its key do not wait behind it."""
 SHOWN_BYTES = 10_000
 """Of a record that is shown to staff."""
 

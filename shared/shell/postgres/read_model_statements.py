@@ -34,6 +34,23 @@ RELEASE = Sql("delete from parked where id = any(cast(:ids as bigint[]))")
 
 
 @cache
+def ensure_statement(shown: ShownTable) -> Sql:
+    return Sql(
+        f"insert into {shown.table.name} ({shown.key}) select k from unnest(cast(:keys as text[])) as u(k) order by k "
+        "on conflict do nothing"
+    )
+
+
+@cache
+def lock_statement(shown: ShownTable) -> Sql:
+    """What is counted now, of rows that no other changes until the end of the transaction."""
+    return Sql(
+        f"select {shown.key} from {shown.table.name} where {shown.key} = any(cast(:keys as text[])) "
+        f"order by {shown.key} for no key update"
+    )
+
+
+@cache
 def show_statement(shown: ShownTable, names: tuple[str, ...], erased: bool) -> Sql:
     """Returns the keys of the rows that were replaced. In the order of keys, so that two workers seldom die of a
     deadlock."""
@@ -57,8 +74,13 @@ def _before(shown: ShownTable, counter: Counter) -> str:
     columns = ", ".join((shown.key, *counter.columns))
     return (
         f"before as (select {columns} from {shown.table.name} "
-        f"where {shown.key} = any(cast(:{shown.key} as text[])) and {shown.revision} > 0)"
+        f"where {shown.key} = any(cast(:{shown.key} as text[])) and {_counts(counter)})"
     )
+
+
+def _counts(counter: Counter) -> str:
+    """A row that is blank, or that another kind of row made, is not counted."""
+    return " and ".join(f"{name} <> ''" for name in counter.columns)
 
 
 def _counted(shown: ShownTable, counter: Counter) -> str:
@@ -67,7 +89,7 @@ def _counted(shown: ShownTable, counter: Counter) -> str:
     return (
         f"counted as (insert into {counter.table.name} as c ({columns}, count) "
         f"select {columns}, sum(n) from ("
-        f"select {columns}, 1 as n from changed where {shown.revision} > 0 "
+        f"select {columns}, 1 as n from changed where {_counts(counter)} "
         f"union all select {gone}, -1 from before b join changed using ({shown.key})) d "
         f"group by {columns} having sum(n) <> 0 order by {columns} "
         f"on conflict ({columns}) do update set count = c.count + excluded.count)"

@@ -38,6 +38,10 @@ class PostgresReadModels:
     async def write(self, folded: Folded) -> None:
         async with self._connections.driver() as driver, driver.transaction():
             await _move(driver, folded.moves)
+            if folded.released:
+                released = await execute(driver, statements.RELEASE, {"ids": list(folded.released)})
+                if released != len(folded.released):
+                    raise MovedOn
             for table in self.tables.shown:
                 if rows := folded.shown.get(table.kind.__name__):
                     await self._show(driver, table, rows)
@@ -48,13 +52,15 @@ class PostgresReadModels:
             if folded.caught_up:
                 topics, keys = zip(*folded.caught_up, strict=True)
                 await execute(driver, statements.CATCH_UP, {"topics": topics, "keys": keys})
-            if folded.released:
-                await execute(driver, statements.RELEASE, {"ids": list(folded.released)})
             if folded.parked:
                 await PostgresTransaction(driver, _no_relay).park(folded.parked)
 
     async def _show(self, driver: asyncpg.Connection, table: ShownTable, rows: Sequence[ShownRow]) -> None:
         changed: set[str] = set()
+        if table.counter:  # what is counted before and after must be of rows that are ours: there must be some to lock
+            keys = {"keys": [getattr(row.row, table.key) for row in rows]}
+            await execute(driver, statements.ensure_statement(table), keys)
+            await execute(driver, statements.lock_statement(table), keys)
         for erased in (False, True):
             if own := [row for row in rows if row.erased is erased]:
                 columns = _columns(table.table, [table.columns(row.row) for row in own])

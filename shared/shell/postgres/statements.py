@@ -57,7 +57,9 @@ CONTENTS = Sql("select message_id, content from inbox where message_id = any(cas
 # both had, and a statement does not see what was committed while it waited.
 BEHIND = Sql("""
     select key, case when bool_and(reason = 'newer') then 'newer' else 'failed' end
-    from (select key, reason from parked where key = any(cast(:keys as text[])) for share) rows group by key
+    from (
+        select key, reason from parked where key = any(cast(:keys as text[])) and origin <> 'projected' for share
+    ) rows group by key
 """)
 # Queues are full of rows that have just died, and their statistics are of another moment. Rows are therefore named as
 # arrays of ids, which the planner can only look up: it may execute a join with the values by scanning the table.

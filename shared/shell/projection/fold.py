@@ -19,6 +19,7 @@ from shared.contracts.envelope import (
     read_key,
 )
 from shared.core import Event
+from shared.core.fast_dataclasses import replace
 from shared.core.projection import About, Projection, Row, Shown
 from shared.shell.inbound.errors import describe
 from shared.shell.inbound.message import Undecodable, identity_of, record_id
@@ -26,7 +27,7 @@ from shared.shell.inbound.parked_rows import parked_row
 from shared.shell.inbound.records import undecodable
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.read_models import Folded, Place, ReadModelTables, ShownRow
-from shared.shell.ports.rows import NEWER, ParkedRow
+from shared.shell.ports.rows import NEWER, PROJECTED, ParkedRow
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +48,8 @@ class Counts:
 @dataclass
 class _Batch:
     moves: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    shown: dict[str, list[ShownRow]] = field(default_factory=dict)
+    shown: dict[str, dict[str, ShownRow]] = field(default_factory=dict)
+    """By kind of row, and key."""
     kept: list[Row] = field(default_factory=list)
     parked: list[ParkedRow] = field(default_factory=list)
     told: set[tuple[str, str]] = field(default_factory=set)
@@ -75,7 +77,7 @@ class Fold:
         on_unknown: Callable[[str, int], None] = lambda type, version: None,
     ) -> tuple[Folded, Counts]:
         """`positions`: how far each partition has been read. `parked`: topics and keys of which something is."""
-        batch, by_key = _Batch(), dict[tuple[str, bytes | None], list[BusRecord]]()
+        batch, by_key = _Batch(), dict[tuple[str, int, bytes | None], list[BusRecord]]()
         for record in records:
             place = (record.topic, record.partition)
             start, following = batch.moves.get(place, (positions.get(place, 0),) * 2)
@@ -91,16 +93,16 @@ class Fold:
             if record.topic in self._keeps:
                 self._keep(batch, record)
             if record.topic in self._records:
-                by_key.setdefault((record.topic, record.key), []).append(record)
+                by_key.setdefault((record.topic, record.partition, record.key), []).append(record)
         for of_key in by_key.values():
             self._show_last(batch, of_key, now, on_unknown)
         caught_up = batch.told & set(parked) if parked else ()
-        return Folded(batch.moves, batch.shown, batch.kept, batch.parked, caught_up), batch.counts
+        return Folded(batch.moves, _listed(batch.shown), batch.kept, batch.parked, caught_up), batch.counts
 
     def parking(self, record: BusRecord, positions: Mapping[Place, int], error: str, now: datetime) -> Folded:
         """A record whose rows the database refuses is parked instead."""
         place = (record.topic, record.partition)
-        row = parked_row(undecodable(record, error), "failed", error, now)
+        row = _row_of(record, "failed", error, now)
         return Folded({place: (positions.get(place, 0), record.offset + 1)}, parked=[row])
 
     def again(self, record: BusRecord, parked: int) -> Folded:
@@ -110,8 +112,8 @@ class Fold:
             self._keep(batch, record)
         if record.topic in self._records:
             row = self._read(record)
-            batch.shown[type(row.row).__name__] = [row]
-        return Folded({}, batch.shown, batch.kept, released=[parked])
+            self._enter(batch, row)
+        return Folded({}, _listed(batch.shown), batch.kept, released=[parked])
 
     def _keep(self, batch: _Batch, record: BusRecord) -> None:
         batch.kept.append(self._keeps[record.topic](record.value or b"", _about(record, _envelope(record))))
@@ -133,11 +135,19 @@ class Fold:
             except Exception as error:
                 unread.append(_parked(record, error, now))
                 continue
-            batch.shown.setdefault(type(row.row).__name__, []).append(row)
+            self._enter(batch, row)
             batch.told.add((record.topic, (record.key or b"").decode()))
             batch.counts.shown += 1
             break
         batch.parked += reversed(unread)
+
+    def _enter(self, batch: _Batch, row: ShownRow) -> None:
+        """A key has records in two partitions where some were added to the topic: the higher revision is shown."""
+        table = self.tables.shown_of(type(row.row))
+        rows = batch.shown.setdefault(table.kind.__name__, {})
+        other = rows.get(key := getattr(row.row, table.key))
+        if other is None or getattr(other.row, table.revision) <= getattr(row.row, table.revision):
+            rows[key] = row
 
     def _read(self, record: BusRecord) -> ShownRow:
         """Raises BadMessage, or what the projection's function raises."""
@@ -165,7 +175,11 @@ class Fold:
 
 def _parked(record: BusRecord, error: Exception, now: datetime) -> ParkedRow:
     text = str(error) if isinstance(error, BadMessage) else describe(error)
-    return parked_row(undecodable(record, text), NEWER if is_newer(record, error) else "failed", text, now)
+    return _row_of(record, NEWER if is_newer(record, error) else "failed", text, now)
+
+
+def _row_of(record: BusRecord, reason: str, text: str, now: datetime) -> ParkedRow:
+    return replace(parked_row(undecodable(record, text), reason, text, now), origin=PROJECTED)
 
 
 def is_newer(record: BusRecord, error: Exception) -> bool:
@@ -206,3 +220,7 @@ def _about(record: BusRecord, envelope: Envelope | None) -> About:
         record.topic,
         record.value or b"",
     )
+
+
+def _listed(shown: Mapping[str, Mapping[str, ShownRow]]) -> dict[str, list[ShownRow]]:
+    return {kind: list(rows.values()) for kind, rows in shown.items()}

@@ -154,18 +154,18 @@ class Projector:
                 log.error("status record parked", key=row.key, type=row.kind)
 
     async def _park(self, record: BusRecord, error: str) -> None:
-        troubles = 0
+        troubles, place = 0, _place(record)
         while True:
             try:
                 await self._know_positions([record])
+                if record.offset < self._positions[place]:
+                    return  # another worker was first
                 folded = self.fold.parking(record, self._positions, printable(error), self.clock.now())
                 await self.read_models.write(folded)
                 self._written(folded, Counts())
                 return
             except MovedOn:
                 self._positions.clear()
-                if record.offset < (await self.read_models.positions([_place(record)])).get(_place(record), 0):
-                    return
             except (Conflict, StoreUnavailable):
                 troubles += 1
                 await asyncio.sleep(back_off(0.05, troubles, self.rng, 2.0))
@@ -175,6 +175,8 @@ class Projector:
         record = record_of(row)
         try:
             await self.read_models.write(self.fold.again(record, row.id))
+        except MovedOn:
+            return  # it is parked no more: a later record was shown
         except (Conflict, StoreUnavailable) as trouble:
             raise TryLater(str(trouble)) from None
         except BadBody as wrong:

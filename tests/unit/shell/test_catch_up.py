@@ -102,6 +102,6 @@ def test_all_come_once_in_order_of_time_and_in_the_order_of_their_partition(
 
 def test_a_status_record_that_waits_says_nothing_of_how_far_behind_it_is() -> None:
     """It is read before all else, whatever its time."""
-    source = CatchUpSource(KafkaSettings(), "toy", "toy-0", [])
+    source = CatchUpSource(KafkaSettings(bootstrap_servers="kafka:9092"), "toy", "toy-0", [])
     source._merged.add([record("orders.status.v1", 0, 5, "o-1")])
     assert source.oldest_unread() is None

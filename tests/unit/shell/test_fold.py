@@ -158,3 +158,12 @@ def test_a_projection_shows_compacted_topics_only_and_each_record_once() -> None
         own.shows(ParcelStatus, blank=Bare)(shown)
     assert own.topics() == [PACKED]
     assert projection.topics() == [PACKED, Topic("toy.routes.status.v1", owner="toy", compacted=True), SCANS]
+
+
+def test_of_a_key_in_two_partitions_the_higher_revision_is_shown() -> None:
+    newer, older = record_of(parcel(5, "sent"), "a", 0), record_of(parcel(4), "a", 0, partition=1)
+
+    folded, _ = fold.fold([newer, older], {}, NOON)
+
+    assert [row.row.packed_revision for row in folded.shown["ParcelRow"]] == [5]  # type: ignore[attr-defined]
+    assert len(folded.moves) == 2
