@@ -74,12 +74,6 @@ class ReadModelTables:
     shown: Sequence[ShownTable] = ()
     kept: Sequence[KeptTable] = ()
 
-    def shown_of(self, kind: type[Row]) -> ShownTable:
-        return next(table for table in self.shown if table.kind is kind)
-
-    def kept_of(self, kind: type[Row]) -> KeptTable:
-        return next(table for table in self.kept if table.kind is kind)
-
 
 @dataclass(frozen=True)
 class ShownRow:

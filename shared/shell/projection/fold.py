@@ -60,9 +60,10 @@ class Fold:
     """What a service's projection makes of records. Pure: its time is given."""
 
     def __init__(self, projection: Projection, tables: ReadModelTables) -> None:
-        self.projection, self.tables = projection, tables
+        self.projection = projection
         self._records = {record.topic.name: record for record in projection.shown}
         self._keeps = {topic.name: function for topic, function in projection.kept.items()}
+        self._tables = {table.kind: table for table in tables.shown}
         self._parts = {table.kind: {part.kind: part.table.name for part in table.parts} for table in tables.shown}
 
     def topics(self) -> list[str]:
@@ -143,7 +144,7 @@ class Fold:
 
     def _enter(self, batch: _Batch, row: ShownRow) -> None:
         """A key has records in two partitions where some were added to the topic: the higher revision is shown."""
-        table = self.tables.shown_of(type(row.row))
+        table = self._tables[type(row.row)]
         rows = batch.shown.setdefault(table.kind.__name__, {})
         other = rows.get(key := getattr(row.row, table.key))
         if other is None or getattr(other.row, table.revision) <= getattr(row.row, table.revision):

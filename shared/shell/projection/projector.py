@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -69,7 +69,7 @@ class Projector:
     async def _read(self) -> Sequence[BusRecord]:
         """What is there; where that is no full batch, also what comes within a moment."""
         records: list[BusRecord] = []
-        loop, until, troubles = asyncio.get_running_loop(), 0.0, 0
+        lingered, troubles = False, 0
         while not self._stopping and len(records) < self.batch:
             try:
                 found = await self.source.read(self.batch - len(records))
@@ -82,12 +82,13 @@ class Projector:
                 await asyncio.sleep(back_off(0.1, troubles, self.rng, 5.0))
                 continue
             records += found
-            if not records:
+            if not records or not self.linger:
                 break
-            until = until or loop.time() + self.linger
-            if loop.time() >= until or not self.linger:
+            if not lingered:
+                await asyncio.sleep(self.linger)
+                lingered = True
+            if not self.source.lag():  # a read would wait for what comes later
                 break
-            await asyncio.sleep(min(0.02, self.linger))
         return records
 
     async def take(self, records: Sequence[BusRecord]) -> None:
@@ -185,9 +186,6 @@ class Projector:
             raise RetryFailed(str(refused)) from None
         except Exception as bug:
             raise RetryFailed(describe(bug)) from None
-
-    def topics(self) -> Collection[str]:
-        return self.fold.topics()
 
     async def _commit(self) -> None:
         """Kafka is told for those who look at the group; the positions that count are in the database."""

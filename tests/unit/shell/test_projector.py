@@ -192,6 +192,15 @@ async def test_under_light_load_it_waits_a_moment_for_more() -> None:
     assert rig.log.asked[:2] == [10, 9]
 
 
+async def test_it_does_not_ask_kafka_for_more_when_there_is_none() -> None:
+    """A read waits up to a second for the next record: what is read already must not wait for that."""
+    rig = Rig(linger=0.01)
+    rig.log.reads = [[parcel(1)]]
+
+    assert len(await rig.projector._read()) == 1
+    assert rig.log.asked == [10]
+
+
 async def test_it_waits_for_kafka_and_for_positions() -> None:
     rig = Rig()
     rig.log.away = True
