@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.settings import Settings
     from shared.shell.service import Service
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
+SERVICES = ("checkout", "payments", "fulfillment", "notifications", "staff")
 READERS = ("monitor",)
 """They only read topics and answer requests: no database, no messages of their own, nothing that could be lost. By
 convention the function `run_<name>` of `services/<name>/app.py` runs one."""

@@ -13,7 +13,7 @@ random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 for name in api-token postgres-password grafana-password link-secret data-keys feed-secret pay-keys; do
     keep "$name" "$(random)"
 done
-for service in checkout payments fulfillment notifications; do
+for service in checkout payments fulfillment notifications staff; do
     keep "$service-database-url" "postgresql://$service:$(random)@postgres:5432/$service"
 done
 for name in stripe-api-key stripe-webhook-secret smtp-password; do

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from deploy.documents import webhooks
 from deploy.documents.keys import example_key, key_of
 from services.declared import declared
-from shared.contracts import TOPICS, checkout, fulfillment, notifications, payments, published, storefront
+from shared.contracts import TOPICS, checkout, fulfillment, notifications, payments, published, staff, storefront
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import OPENED
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 VERSION = "1.0.0"
 """The document's version: minor for a new message, major for a new version of a topic."""
 STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
-    "staff": (
+    "staff-tools": (
         checkout.STATUS,
         checkout.ORDERS,
         payments.STATUS,
@@ -38,7 +38,7 @@ STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
 }
 """What participants outside the services read."""
 COMMANDERS: Mapping[Topic, str] = {storefront.CHECKOUTS: "storefront"} | {
-    owner.COMMANDS: "staff" for owner in (checkout, payments, fulfillment, notifications)
+    owner.COMMANDS: "staff-tools" for owner in (checkout, payments, fulfillment, notifications, staff)
 }
 """Who outside the services writes to which topic."""
 
@@ -243,8 +243,10 @@ def received() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
 
 
 def consumed(service: Service) -> dict[Topic, list[type[Message]]]:
-    """What a service reads, in the order of the types' names."""
-    return {topic: [kind for kind in of_topic(topic) if kind in kinds] for topic, kinds in service.consumes.items()}
+    """What a service reads, in the order of the types' names; into read models, all of a topic."""
+    read = {topic: [kind for kind in of_topic(topic) if kind in kinds] for topic, kinds in service.consumes.items()}
+    projected = service.projection.topics() if service.projection else ()
+    return read | {topic: list(of_topic(topic)) for topic in projected}
 
 
 def emitted(service: Service) -> dict[Topic, list[type[Message]]]:

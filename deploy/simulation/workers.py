@@ -23,9 +23,10 @@ from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service
-from shared.shell.shell import Shell
+from shared.shell.shell import Projected, Shell
 from shared.simulation.bus import MemoryBus, MemoryCatchUp, MemorySink, MemorySource
 from shared.simulation.loop import OWNER, SeededLoop
+from shared.simulation.memory_read_models import MemoryReadModels
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
 
@@ -142,7 +143,11 @@ class Worker:
     def idle(self) -> bool:
         """Nothing is queued, handled or in progress."""
         shell = self.shell
-        return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not shell.source.lag()
+        return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not self._unread(shell)
+
+    @staticmethod
+    def _unread(shell: Shell) -> int:
+        return sum(source.lag() for source in shell.sources())
 
     def silent(self) -> bool:
         """Dead or frozen: nothing comes from it until it is woken."""
@@ -212,11 +217,21 @@ class Worker:
             poll=POLL,
             metrics=_metrics(self.service.name),
             own_log=self.catch_up,
+            projected=None if self.catch_up else self._projected(),
         )
         if isinstance(source, MemoryCatchUp):
             source.settled, shell.timers.until = shell.settled, source.time
         self._watch_commits(shell.batcher)
         return shell
+
+    def _projected(self) -> Projected | None:
+        projection, tables = self.service.projection, self.service.storage.read_models
+        if projection is None or tables is None:
+            return None
+        read_models, topics = MemoryReadModels(self.store, tables), [topic.name for topic in projection.topics()]
+        group = f"{self.service.name}-projection"
+        source = MemorySource(self.bus, group, self.name, topics, self.profile.source(self.name), read_models.positions)
+        return Projected(source, read_models)
 
     def _watch_commits(self, handler: Batcher) -> None:
         told = handler._committed

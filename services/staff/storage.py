@@ -1,4 +1,4 @@
-"""Staff's tables, which migrations create: read models, and the archive of events."""
+"""Staff's tables, which migrations create: read models, the archive of events, and what staff keep for themselves."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from services.staff.domain.deliveries import DeliveryRecordRow, DeliveryRow, Exe
 from services.staff.domain.messages import MessageRow, MessagesRecordRow, MessagesRow
 from services.staff.domain.orders import OrderItemRow, OrderRecordRow, OrderRow, OrderSearchRow
 from services.staff.domain.payments import PaymentRecordRow, PaymentRow, TransactionRow
+from services.staff.domain.saved_view import SavedView, store_of
 from services.staff.search_text import folded
 from shared.core.projection import Row
 from shared.shell.ports.read_models import Counter, KeptTable, PartsTable, ReadModelTables, ShownTable
-from shared.shell.ports.tables import Storage
+from shared.shell.ports.tables import StateTable, Storage
+from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
 
@@ -136,6 +138,7 @@ events = sa.Table(
     *(_text("store"), _number("sequence"), _text("actor"), _text("correlation"), _text("causation")),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
+saved_views = state_table("saved_views", metadata)
 
 
 def _search_columns(row: OrderSearchRow) -> Mapping[str, Any]:
@@ -173,4 +176,8 @@ read_models = ReadModelTables(
     ],
     kept=[KeptTable(EventRow, events)],
 )
-storage = Storage(metadata=metadata, states=[], read_models=read_models)
+storage = Storage(
+    metadata=metadata,
+    states=[StateTable(SavedView, saved_views, store=lambda key, view: store_of(key))],
+    read_models=read_models,
+)

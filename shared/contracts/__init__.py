@@ -8,6 +8,7 @@ from shared.contracts import (  # noqa: F401
     order_work,
     pay_page,
     payments,
+    staff,
     stock,
     store_settings,
     store_status,
@@ -32,6 +33,8 @@ TOPICS = (
     notifications.COMMANDS,
     notifications.EVENTS,
     notifications.STATUS,
+    staff.COMMANDS,
+    staff.EVENTS,
 )
 """All topics with messages. Dead-letter topics belong to the shell."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -27,6 +27,8 @@ Trouble = Callable[[str], str]
 """Asked before each call, with the call's name: what goes wrong with it; empty for nothing. Sinks know `refused`,
 `half` (the later part is not taken) and `unheard` (taken, but the answer is lost); sources `refused` and `again`
 (records from the committed position once more)."""
+KnownPositions = Callable[[Collection[Place]], Awaitable[Mapping[Place, int]]]
+"""The offset to read next of each partition; one that is missing is read from its beginning."""
 
 
 MAX_RECORD = 1_048_576
@@ -160,10 +162,18 @@ class MemorySource:
     """A member of a group. See `shell.ports.bus`."""
 
     def __init__(
-        self, bus: MemoryBus, group: str, member: str, topics: Sequence[str], trouble: Trouble = all_well
+        self,
+        bus: MemoryBus,
+        group: str,
+        member: str,
+        topics: Sequence[str],
+        trouble: Trouble = all_well,
+        positions: KnownPositions | None = None,
     ) -> None:
+        """`positions`: where it begins, in place of where the group was."""
         self.bus, self.group, self.member, self.topics, self.trouble = bus, group, member, tuple(topics), trouble
         self._positions: dict[Place, int] = {}
+        self._known_positions, self._new = positions, set[Place]()
         self._woken = asyncio.Event()
 
     async def start(self) -> None:
@@ -179,6 +189,7 @@ class MemorySource:
                 raise BusUnavailable("the broker cannot be reached")
             case "again":
                 self.seek_back()
+        await self._begin_where_known()
         if not (found := self._found(limit)):
             self._woken.clear()
             try:
@@ -188,6 +199,13 @@ class MemorySource:
                 return []
             found = self._found(limit)
         return found
+
+    async def _begin_where_known(self) -> None:
+        while self._known_positions is not None and self._new:
+            asked = set(self._new)
+            known = await self._known_positions(asked)
+            self._new -= asked
+            self._positions |= {place: known.get(place, 0) for place in asked if place in self._positions}
 
     def _found(self, limit: int) -> list[BusRecord]:
         """From a random partition on, as fetches come back in any order."""
@@ -243,6 +261,7 @@ class MemorySource:
             place: committed.get(place, 0) if place in new or place not in self._positions else self._positions[place]
             for place in sorted(mine)
         }
+        self._new |= new
         self.wake()
 
     def seek_back(self) -> None:
@@ -250,6 +269,7 @@ class MemorySource:
         group = self.bus.groups[self.group]
         mine = sorted(place for place, owner in group.assigned.items() if owner == self.member)
         self._positions = {place: group.committed.get(place, 0) for place in mine}
+        self._new = set(mine)
         self.wake()
 
 

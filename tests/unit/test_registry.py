@@ -38,12 +38,8 @@ def given(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-BEGUN = ("staff",)
-"""Nothing runs it yet: only what it keeps is there, with its tests."""
-
-
 def test_every_service_is_registered() -> None:
-    assert sorted([*PROCESSES, *BEGUN]) == sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
+    assert sorted(PROCESSES) == sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
     assert set(PROCESSES) <= set(PORT_NAMES)
 
 

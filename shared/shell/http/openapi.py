@@ -45,6 +45,7 @@ VARIABLES: Mapping[str, Json] = {
     "pool": IDENT | {"description": "The pool of redemption codes."},
     "server": IDENT | {"description": "The game server's id within the store."},
     "connection": IDENT | {"description": "The connection's id within the store."},
+    "view": IDENT | {"description": "The saved view's id within the store."},
     "endpoint": IDENT | {"description": "The webhook endpoint's id."},
     "recipient": {
         "type": "string",

@@ -25,13 +25,26 @@ def upgrade() -> None:
     for name in RECORDS:
         op.create_table(name, _key("order_id"), sa.Column("body", sa.LargeBinary, nullable=False))
     _archive()
+    _state("saved_views")
 
 
 def downgrade() -> None:
-    for name in ("events", *RECORDS, *PARTS, "order_counts", "orders"):
+    for name in ("saved_views", "events", *RECORDS, *PARTS, "order_counts", "orders"):
         op.drop_table(name)
     op.execute("drop extension pg_trgm")
     drop_shell_tables(op)
+
+
+def _state(name: str) -> None:
+    op.create_table(
+        name,
+        _key("key"),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("data", postgresql.JSONB),
+        sa.Column("shape", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+    )
 
 
 def _orders() -> None:

@@ -1,0 +1,29 @@
+"""How staff is wired: what it consumes and emits, what it reads into read models, its tables."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.staff.archive_months import keep_months
+from services.staff.domain import CORES, PROJECTION
+from services.staff.http import routes
+from services.staff.settings import StaffSettings
+from services.staff.storage import storage
+from shared.contracts import staff
+from shared.shell.service import Service
+
+
+def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
+    return Service(
+        name="staff",
+        cores=CORES,
+        consumes={staff.COMMANDS: [staff.SaveView, staff.RemoveView]},
+        emits={staff.EVENTS: [staff.ViewSaved, staff.ViewRemoved]},
+        refusal=staff.StaffRefused,
+        storage=storage,
+        projection=PROJECTION,
+        routes=routes(),
+        upkeep=[partial(keep_months, engine)],
+    )

@@ -1,0 +1,15 @@
+"""Staff's HTTP API, under `/api/v1`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from services.staff.saved_view_routes import add_saved_views
+from shared.shell.ports.http_api import HttpApi, Routes
+
+
+def routes() -> Routes:
+    def add(application: web.Application, api: HttpApi) -> None:
+        add_saved_views(application, api)
+
+    return add
