@@ -135,7 +135,7 @@ def _page(kind: type[Message], whole: Mapping[str, Any]) -> str:
 def _named(parties: Any, kind: type[Message]) -> str:
     """Services, and others in general words."""
     names = dict.fromkeys(name for name, _, kinds in parties if kind in kinds)
-    others = {"staff": "staff tools", "storefront": "the storefront"}
+    others = {"staff-tools": "staff tools", "storefront": "the storefront"}
     return ", ".join(others.get(name, name) for name in names) or "no service"
 
 
