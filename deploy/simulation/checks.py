@@ -29,6 +29,7 @@ from deploy.simulation.file_checks import FILES, FILES_AFTER_A_RESTORE
 from deploy.simulation.message_checks import messages_told
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
+from deploy.simulation.read_model_checks import read_models_as_told
 from deploy.simulation.shop import OF_ATTEMPT
 from deploy.simulation.store_checks import stores_told
 from deploy.simulation.stripe_books import Intent
@@ -354,6 +355,7 @@ CHECKS = (
     consoles_as_recorded,
     mails_as_recorded,
     messages_told,
+    read_models_as_told,
     stores_told,
     the_monitor_counts_each_order_once,
     *FILES,
@@ -368,6 +370,7 @@ CHECKS_AFTER_A_RESTORE = (
     codes_given_once,
     told_once,
     messages_told,
+    read_models_as_told,
     stores_told,
     nothing_of_aborted_transactions,
     *FILES_AFTER_A_RESTORE,

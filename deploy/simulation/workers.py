@@ -143,11 +143,12 @@ class Worker:
     def idle(self) -> bool:
         """Nothing is queued, handled or in progress."""
         shell = self.shell
-        return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not self._unread(shell)
+        return self.up and shell is not None and not self.frozen and self._handled_all(shell)
 
     @staticmethod
-    def _unread(shell: Shell) -> int:
-        return sum(source.lag() for source in shell.sources())
+    def _handled_all(shell: Shell) -> bool:
+        unread = any(source.lag() for source in shell.sources())
+        return shell.batcher.idle() and not unread and (shell.projector is None or shell.projector.idle())
 
     def silent(self) -> bool:
         """Dead or frozen: nothing comes from it until it is woken."""

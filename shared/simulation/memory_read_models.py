@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ class MemoryReadModels:
 
     async def _show(self, tx: MemoryTransaction, table: ShownTable, rows: Sequence[ShownRow]) -> None:
         await self.store.pause("show")
+        changes: Counts[tuple[str, ...]] = Counts()
         for row in sorted(rows, key=lambda row: str(getattr(row.row, table.key))):
             key, columns = getattr(row.row, table.key), table.columns(row.row)
             _check(table.table, columns)
@@ -76,10 +78,19 @@ class MemoryReadModels:
             after = {**before, **columns}
             tx.put(table.table.name, key, after)
             if table.counter:
-                _count(tx, table.counter, before, -1)
-                _count(tx, table.counter, after, 1)
+                changes.subtract(_counted(table.counter, before))
+                changes.update(_counted(table.counter, after))
             for parts in table.parts:
                 await self._replace(tx, parts, table.key, key, row)
+
+        if table.counter:
+            await self._count(tx, table.counter, changes)
+
+    async def _count(self, tx: MemoryTransaction, counter: Counter, changes: Mapping[tuple[str, ...], int]) -> None:
+        for key, change in sorted(changes.items(), key=str):
+            await self.store.locks.take((counter.table.name, key), tx)
+            row = tx.get(counter.table.name, key) or {**dict(zip(counter.columns, key, strict=True)), "count": 0}
+            tx.put(counter.table.name, key, {**row, "count": row["count"] + change})
 
     async def _replace(self, tx: MemoryTransaction, parts: PartsTable, name: str, key: str, row: ShownRow) -> None:
         await self.store.pause("parts")
@@ -107,11 +118,10 @@ class MemoryReadModels:
                 tx.delete(PARKED, row.id)
 
 
-def _count(tx: MemoryTransaction, counter: Counter, columns: Columns, number: int) -> None:
-    if all(columns.get(name) for name in counter.columns):
-        key = tuple(columns[name] for name in counter.columns)
-        row = tx.get(counter.table.name, key) or {**dict(zip(counter.columns, key, strict=True)), "count": 0}
-        tx.put(counter.table.name, key, {**row, "count": row["count"] + number})
+def _counted(counter: Counter, columns: Columns) -> list[tuple[str, ...]]:
+    """What a row counts for: nothing where a text is empty."""
+    key = tuple(columns.get(name) for name in counter.columns)
+    return [key] if all(key) else []  # type: ignore[list-item]
 
 
 def _primary_key(table: sa.Table, columns: Columns) -> Hashable:

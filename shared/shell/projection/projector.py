@@ -50,7 +50,7 @@ class Projector:
         self._positions: dict[Place, int] = {}
         self._parked: set[tuple[str, str]] = set()
         """Topic and key of what is parked of the partitions whose positions are known."""
-        self._stopping = False
+        self._stopping = self._in_hand = False
         self._unknown: set[tuple[str, int]] = set()
 
     async def run(self) -> None:
@@ -59,12 +59,17 @@ class Projector:
                 self.progress.waits(PROJECTOR)
                 await self.take(records)
                 await self._commit()
+            self._in_hand = False
             if not self.source.lag():
                 self.progress.rests(PROJECTOR)
 
     def stop(self) -> None:
         """Read nothing more."""
         self._stopping = True
+
+    def idle(self) -> bool:
+        """All that was read is written."""
+        return not self._in_hand
 
     async def _read(self) -> Sequence[BusRecord]:
         """What is there; where that is no full batch, also what comes within a moment."""
@@ -82,6 +87,7 @@ class Projector:
                 await asyncio.sleep(back_off(0.1, troubles, self.rng, 5.0))
                 continue
             records += found
+            self._in_hand = bool(records)
             if not records or not self.linger:
                 break
             if not lingered:
