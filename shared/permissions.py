@@ -53,5 +53,8 @@ PERMISSIONS = (
         "parcel.delivered",
         "stock.adjust",
         "stock.set",
+        "view.read",
+        "view.remove",
+        "view.save",
     ),
 )

@@ -33,7 +33,7 @@ SAMPLES: tuple[type[Message], ...] = (
 )
 UNINTERESTED = {(checkout.OrderPaid, "payments")}
 """A service that does not handle a type reads no further."""
-REFUSALS = ("checkout.refused", "payments.refused", "fulfillment.refused", "notifications.refused")
+REFUSALS = ("checkout.refused", "payments.refused", "fulfillment.refused", "notifications.refused", "staff.refused")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ KEYS |= {
     "discord_connections": "own/discord/thing",
     "game_servers": "own/server/thing",
     "carriers": "own/carriers",
+    "saved_views": "own/thing",
     "product_histories": "own/thing",
 }
 VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
@@ -77,6 +78,7 @@ VARIABLES |= {
     "server": "thing",
     "product": "thing",
     "asset": "none",
+    "view": "thing",
 }
 ONE_ROW = {
     "/orders/{order}",
@@ -167,7 +169,9 @@ async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
         asked += 1
     assert (
         asked
-        == {"checkout": 3, "payments": 1, "fulfillment": 1, "notifications": 1}[reads.edge.shell.registry.service.name]
+        == {"checkout": 3, "payments": 1, "fulfillment": 1, "notifications": 1, "staff": 0}[
+            reads.edge.shell.registry.service.name
+        ]
     )
 
 

@@ -25,6 +25,7 @@ from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.storage import notification_logs
 from services.payments.storage import payments
 from services.registry import SERVICES
+from services.staff.storage import orders as staff_orders
 from shared.api_clients import ApiClientSettings
 from shared.permissions import PERMISSIONS
 from shared.shell.http.access import (
@@ -41,7 +42,13 @@ from shared.shell.postgres.migration import migrate
 from tests.http_edges import Route, exchange, request_of, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
-ROWS = {"checkout": orders, "payments": payments, "fulfillment": deliveries, "notifications": notification_logs}
+ROWS = {
+    "checkout": orders,
+    "payments": payments,
+    "fulfillment": deliveries,
+    "notifications": notification_logs,
+    "staff": staff_orders,
+}
 """Where each service finds an order's store."""
 FEED_SECRET = "at-least-16-characters"
 OPEN = (PUBLIC, PROBE)
@@ -115,6 +122,7 @@ async def walk(request: pytest.FixtureRequest, new_database: NewDatabase) -> Asy
         for store in ("own", "other"):
             row: dict[str, Any] = {
                 "key": f"o-{store}",
+                "order_id": f"o-{store}",
                 "version": 1,
                 "sequence": 0,
                 "data": sa.text("'{}'"),

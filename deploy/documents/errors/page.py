@@ -14,10 +14,10 @@ HEAD = """# Codes of refusals and problems
 Written by `python -m deploy.documents` from the code, with [what to do](../deploy/documents/errors/advice.toml).
 
 A command that cannot be obeyed changes nothing, and is answered: over Kafka with the service's refusal
-(`checkout.refused`, `payments.refused`, `fulfillment.refused`, `notifications.refused`), over HTTP with status 409
-(404 where the path names what does not exist) and `application/problem+json`. Both have a `code`, a `text` for
-people (`title` over HTTP), and `problems`, which list everything that is wrong: each with its `field`, a `code` and
-a `text`. A code's meaning stays; texts may change.
+(`checkout.refused`, `payments.refused`, `fulfillment.refused`, `notifications.refused`, `staff.refused`), over HTTP
+with status 409 (404 where the path names what does not exist) and `application/problem+json`. Both have a `code`, a
+`text` for people (`title` over HTTP), and `problems`, which list everything that is wrong: each with its `field`, a
+`code` and a `text`. A code's meaning stays; texts may change.
 New codes may come: treat one that you do not know as a refusal whose text says why.
 
 After {again}, send the same request under the same

@@ -71,4 +71,4 @@ def is_seen_by(view: SavedView, actor: str) -> bool:
 
 
 def not_yours() -> Refused:
-    return Refused("not_yours", "This saved view is somebody else's: take another id.")
+    return Refused("not_yours", "This id is that of another person's private view: take another.")

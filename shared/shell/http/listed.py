@@ -87,7 +87,7 @@ class ParkedBrief(TypedDict):
     type: str
     """Its type: `order.paid`."""
     origin: str
-    """`record`, `timer`, `outcome` or `report`."""
+    """`record`, `timer`, `outcome`, `report`, or `projected`: a record that read models are made of."""
     topic: str
     """Where it was read; empty unless it is a record."""
     partition: int

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.registry import SERVICES
 from tests.unit.cli.conftest import Orderbus
 from tests.unit.cli.services import FakeServices, Reply, problem
 
@@ -20,7 +21,7 @@ def lists(services: FakeServices) -> None:
     services.reply("notifications", "GET /feeds/nope~staff", NOTHING)
     for store in ("nope", "maple"):
         services.reply("notifications", f"GET /stores/{store}/lost", NOTHING)
-    for name in ("checkout", "payments", "fulfillment", "notifications"):
+    for name in SERVICES:
         services.reply(name, "GET /operations", NOTHING)
 
 
@@ -104,7 +105,7 @@ def test_calls_wait_for_an_order_by_number_or_id_and_others_are_unknown(
 ) -> None:
     assert "No calls are waiting for ORD-1" in orderbus("waiting", order).err
     asked = [one.query["key"] for one in services.sent("GET") if one.path == "/operations"]
-    assert asked == ["ORD-1"] * 4 + ["o-1"] * 4
+    assert asked == ["ORD-1"] * len(SERVICES) + ["o-1"] * len(SERVICES)
     said = orderbus("waiting", "nope")
     assert (said.code, "There is no order nope" in said.err) == (64, True)
 

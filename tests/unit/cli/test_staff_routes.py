@@ -141,11 +141,17 @@ HAVE_NONE: Mapping[str, str] = {
 """Why there is no command."""
 
 
+OF_THE_CONSOLE = "/api/v1/"
+"""What pages and programs of staff use."""
+
+
 def staff_routes() -> set[str]:
     found = set()
     for service in PROCESSES:
         document = json.loads((DOCUMENTS / f"{service}.json").read_text(encoding="utf-8"))
         for path, operations in document["paths"].items():
+            if path.startswith(OF_THE_CONSOLE):
+                continue
             for method, operation in operations.items():
                 if "x-permission" in operation:
                     route = f"{method.upper()} {path}"

@@ -8,6 +8,7 @@ from services.checkout.storage import storage as checkout
 from services.fulfillment.storage import storage as fulfillment
 from services.notifications.storage import storage as notifications
 from services.payments.storage import storage as payments
+from services.staff.storage import storage as staff
 from shared.core import Decision, Refused, Timer
 from shared.shell.inbound.message import Inbound, Malformed, Meta
 from shared.shell.ports.tables import StateTable
@@ -36,6 +37,8 @@ async def test_a_refusal_before_there_is_a_state_carries_what_was_said() -> None
     assert [sent.envelope.store for sent in harness.sent()] == ["south"]
 
 
-@pytest.mark.parametrize("table", [t for s in (checkout, payments, fulfillment, notifications) for t in s.states])
+@pytest.mark.parametrize(
+    "table", [t for s in (checkout, payments, fulfillment, notifications, staff) for t in s.states]
+)
 def test_each_of_our_states_knows_its_store(table: StateTable) -> None:
     assert table.store is not StateTable.store
