@@ -121,6 +121,10 @@ WEBHOOKS = (
     Command("remove", "webhooks:remove", "Remove a webhook endpoint. What waits for it is not sent."),
     Command("pause", "webhooks:pause", "Pause a webhook endpoint. Deliveries meanwhile are kept."),
 )
+STAFF = (
+    Command("compare", "staff:compare", "Compare staff's tables with the status topics."),
+    Command("rebuild", "staff:rebuild", "Make staff's tables again from the status topics."),
+)
 
 EMBEDDED = (
     Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
@@ -189,6 +193,7 @@ OPERATIONS = (
     Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("servers", "Game servers that deliveries run commands on.", SERVERS),
+    Group("staff", "Staff's tables: compare them, make them again.", STAFF),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),

@@ -1,0 +1,110 @@
+"""Reads the status topics from their beginning, and compares a service's read models with them, in use as they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiokafka import TopicPartition
+
+from deploy.check.topics import Topics
+from deploy.read_models.comparison import Comparison, Differing
+from deploy.read_models.latest import LatestRecords
+from deploy.settings import database_of
+from services.declared import declared
+from shared.settings import Settings
+from shared.shell.kafka.source import bus_record
+from shared.shell.postgres.engine import CONNECTION_SETTINGS, new_engine
+
+PATIENCE = 10.0
+"""Seconds after which what still differs does so for good: a worker is that far behind at most, as a rule."""
+LOOK_SECONDS = 0.5
+ROUNDS = 5
+"""How often what differs is written again before it is given up: a record may come in between."""
+Progress = Callable[[str, int, int], None]
+"""Told what is done (`read`, `compare`), how far, and of how much."""
+
+
+@dataclass
+class Report:
+    """What a comparison came to."""
+
+    rows: int
+    """Records whose rows were compared."""
+    unreadable: int
+    """Records that this build cannot show."""
+    differing: Differing = field(default_factory=dict)
+    counts: list[str] = field(default_factory=list)
+    """Counters that are wrong, in words."""
+    mended: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.differing and not self.counts
+
+    def lines(self) -> list[str]:
+        keys = [(key, said) for kind in self.differing.values() for key, said in kind.items()]
+        return [*(f"{key}: {said}" for key, said in sorted(keys)), *self.counts]
+
+
+async def compare(settings: Settings, service: str, *, mend: bool, progress: Progress) -> Report:
+    """`mend`: write what differs anew. Raises BusUnavailable, OSError and what the database's driver raises."""
+    declaration = declared()[service]
+    projection, tables = declaration.projection, declaration.storage.read_models
+    assert projection is not None and tables is not None
+    unlimited = {**CONNECTION_SETTINGS, "statement_timeout": "0", "application_name": "orderbus read models"}
+    engine = new_engine(database_of(settings, service), unlimited)
+    try:
+        with LatestRecords() as latest:
+            comparison = Comparison(engine, projection, tables, latest)
+            return await _compared(settings, comparison, mend=mend, progress=progress)
+    finally:
+        await engine.dispose()
+
+
+async def _compared(settings: Settings, comparison: Comparison, *, mend: bool, progress: Progress) -> Report:
+    ends = await _read(settings, comparison, {}, progress)
+    differing = await comparison.compare()
+    progress("compare", comparison.compared, comparison.compared)
+    differing, ends = await _settled(settings, comparison, differing, ends)
+    mended = 0
+    for _ in range(ROUNDS if mend else 0):
+        written = await comparison.mend(differing)
+        if not written:
+            break
+        mended += written
+        differing, ends = await _settled(settings, comparison, differing, ends)
+    counts = await comparison.wrong_counts()
+    if mend and counts:
+        await comparison.count_again()
+        counts = await comparison.wrong_counts()
+    return Report(comparison.compared, comparison.unreadable, differing, counts, mended)
+
+
+async def _settled(
+    settings: Settings, comparison: Comparison, differing: Differing, ends: Mapping[TopicPartition, int]
+) -> tuple[Differing, Mapping[TopicPartition, int]]:
+    """What differs after a while, with what has been written meanwhile, here and there."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while differing and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        ends = await _read(settings, comparison, ends, lambda *_: None)
+        differing = await comparison.again(differing)
+    return differing, ends
+
+
+async def _read(
+    settings: Settings, comparison: Comparison, since: Mapping[TopicPartition, int], progress: Progress
+) -> Mapping[TopicPartition, int]:
+    """From there to the end as it is now, which is returned."""
+    async with Topics(settings.kafka, comparison.topics()) as topics:
+        starts = {place: since.get(place, first) for place, first in topics.first.items()}
+        whole = sum(max(0, topics.ends[place] - start) for place, start in starts.items())
+        done = 0
+        async for records in topics.read(starts):
+            comparison.take(bus_record(record) for record in records)
+            done += len(records)
+            progress("read", done, whole)
+            await asyncio.sleep(0)
+        return dict(topics.ends)
