@@ -212,7 +212,8 @@ def test_the_page_names_every_permission_and_public_route() -> None:
     found = {service: accesses(service) for service in SERVICES}
     shared = set.intersection(*({access.permission for access in routes.values()} for routes in found.values()))
     everything = set().union(*({one.permission for one in routes.values()} for routes in found.values()))
-    assert everything - {""} | {"monitor.read"} == set(PERMISSIONS)
+    people = {"audit.read", "role.manage", "user.invite", "user.manage", "user.read"}  # no service has them yet
+    assert everything - {""} | {"monitor.read"} | people == set(PERMISSIONS)
     rows = {
         "every": shared,
         **{name: {a.permission for a in routes.values()} - shared for name, routes in found.items()},

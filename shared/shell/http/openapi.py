@@ -17,7 +17,7 @@ from typing_extensions import get_original_bases, is_typeddict
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
 from shared.core import Message, Problem
-from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
+from shared.shell.http.access import PROBE, PUBLIC, SIGNED_IN, Access, access_of, add_public
 from shared.shell.http.declaration import (
     FORM,
     JSON,
@@ -91,6 +91,7 @@ SCOPES: Mapping[str, str] = {
     "recipient": "the recipient's store",
     "found": "the order's store",
     "every": "all stores",
+    "own": "the caller's stores",
 }
 REFERENCE = "#/components/schemas/{model}"
 
@@ -240,8 +241,11 @@ def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
         operation["security"] = []
     else:
         operation["security"] = [{"token": []}]
-        operation["description"] = f"Permission `{access.permission}`, for {SCOPES[access.scope.where]}."
-        operation["x-permission"] = access.permission
+        if access.permission == SIGNED_IN:
+            operation["description"] = "For every known caller, about themselves."
+        else:
+            operation["description"] = f"Permission `{access.permission}`, for {SCOPES[access.scope.where]}."
+            operation["x-permission"] = access.permission
     if parameters:
         operation["parameters"] = parameters
     if declaration.has_body:
