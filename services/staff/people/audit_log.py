@@ -62,3 +62,11 @@ async def _slice(connection: AsyncConnection, after: int) -> Sequence[sa.RowMapp
 
 def entry_of(row: sa.RowMapping | dict[str, Any]) -> AuditEntry:
     return AuditEntry(**{name: row[name] for name in AuditEntry.__dataclass_fields__})
+
+
+async def hash_of(engine: AsyncEngine, number: int) -> str:
+    """Empty where there is no such entry."""
+    async with engine.connect() as connection:
+        query = sa.select(audit.c.hash).where(audit.c.number == number)
+        found: bytes | None = (await connection.execute(query)).scalar_one_or_none()
+    return found.hex() if found else ""

@@ -64,6 +64,11 @@ VARIABLES: Mapping[str, Json] = {
     "token": {"type": "string", "minLength": 1, "description": "The signed part of a link."},
     "name": {"type": "string", "minLength": 1, "description": "The outside system, as `GET /destinations` names it."},
     "id": {"type": "string", "description": "The record's number."},
+    "user": IDENT | {"description": "The user's id."},
+    "role": {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "description": "The role's name."},
+    "session": IDENT | {"description": "The session's id."},
+    "invitation": IDENT | {"description": "The invitation's id."},
+    "token_id": IDENT | {"description": "The API token's id."},
 }
 """What stands for the variables of paths."""
 PAGE = "text/html"
