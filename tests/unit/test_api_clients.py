@@ -149,7 +149,7 @@ def test_all_problems_are_said_at_once_and_no_token_is(monkeypatch: pytest.Monke
         ("customer", False),
         ("system", False),
         ("provider:stripe", False),
-        ("user:a", False),
+        ("user:anna", True),
     ],
 )
 def test_staff_and_clients_stay_the_actor_of_what_follows(actor: str, stays: bool) -> None:
