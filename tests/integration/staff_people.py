@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.roles import GivenRole
 from services.staff.people.accounts import write_roles
+from services.staff.people.open_id import OpenIdProvider
 from services.staff.people.passwords import Passwords
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
@@ -146,11 +147,15 @@ async def staff_engine(server: str) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def staff_api(
-    engine: AsyncEngine, *, remembered: float = 0.0, middlewares: Sequence[Any] = ()
+    engine: AsyncEngine,
+    *,
+    remembered: float = 0.0,
+    middlewares: Sequence[Any] = (),
+    provider: OpenIdProvider | None = None,
 ) -> AsyncIterator[Staff]:
     clock = HandClock()
     rules = PeopleRules(remembered=remembered, public_url="https://staff.example")
-    people = People(engine, rules, clock, QuickPasswords())
+    people = People(engine, rules, clock, QuickPasswords(), provider)
     principals = Principals((), operator=SecretStr(TOKEN), known=people.recognition.find)
     application = web.Application(middlewares=[protection(principals), *middlewares])
     add_people(application, people)

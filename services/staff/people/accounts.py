@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.staff.domain.roles import BUILT_IN, GivenRole, Rights, Role, rights_of
-from services.staff.people.tables import grants, roles, users
+from services.staff.people.tables import grants, passkeys, roles, users
 from shared.shell.http.principals import Grant, Principal
 
 ACTOR = "user:"
@@ -29,6 +29,7 @@ class Account:
     created_at: datetime
     disabled_at: datetime | None
     given: tuple[GivenRole, ...] = ()
+    has_passkey: bool = False
 
     @property
     def actor(self) -> str:
@@ -36,7 +37,7 @@ class Account:
 
     @property
     def has_second_factor(self) -> bool:
-        return self.totp_secret is not None
+        return self.totp_secret is not None or self.has_passkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,11 @@ async def _with_roles(connection: AsyncConnection, rows: Sequence[sa.RowMapping]
     given: dict[str, list[GivenRole]] = {}
     for each in await connection.execute(query.order_by(grants.c.role, grants.c.store)):
         given.setdefault(each.user_id, []).append(GivenRole(each.role, each.store))
-    return [Account(**_columns(row), given=tuple(given.get(row["id"], ()))) for row in rows]
+    query = sa.select(passkeys.c.user_id).where(passkeys.c.user_id.in_([row["id"] for row in rows]))
+    having = set((await connection.execute(query)).scalars())
+    return [
+        Account(**_columns(row), given=tuple(given.get(row["id"], ())), has_passkey=row["id"] in having) for row in rows
+    ]
 
 
 def _columns(row: sa.RowMapping) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-SESSION, API, INVITATION = "obs_", "obt_", "obi_"
+SESSION, API, INVITATION, CHALLENGE = "obs_", "obt_", "obi_", "obc_"
 """What tokens begin with, so that one that is found somewhere can be told from others."""
 
 

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.delay import FORGOTTEN
+from services.staff.people.open_id import OpenIdProvider
 from services.staff.people.passwords import Passwords
 from services.staff.people.recognition import Recognition
 from services.staff.people.rules import PeopleRules, utc_now
-from services.staff.people.tables import api_tokens, invitations, sessions, sign_in_attempts
+from services.staff.people.tables import api_tokens, challenges, invitations, sessions, sign_in_attempts
 
 
 class People:
@@ -25,15 +26,17 @@ class People:
         rules: PeopleRules | None = None,
         now: Callable[[], datetime] = utc_now,
         passwords: Passwords | None = None,
+        provider: OpenIdProvider | None = None,
     ) -> None:
         self.writes, self.rules, self.now = writes, rules or PeopleRules(), now
         self.passwords = passwords or Passwords()
+        self.provider = provider
         self.recognition = Recognition(writes, self.rules, now)
 
     async def upkeep(self, now: datetime) -> None:
         """Remove what has ended."""
         async with self.writes.begin() as connection:
-            for table in (sessions, api_tokens, invitations):
+            for table in (sessions, api_tokens, invitations, challenges):
                 await connection.execute(sa.delete(table).where(table.c.expires_at < now))
             await connection.execute(sa.delete(sessions).where(sessions.c.seen_at < now - self.rules.idle))
             old = sign_in_attempts.c.last_at < now - FORGOTTEN
@@ -41,3 +44,5 @@ class People:
 
     async def close(self) -> None:
         self.passwords.close()
+        if self.provider is not None:
+            await self.provider.close()

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from services.staff.people.audit import add_audit
 from services.staff.people.invitations import add_invitations
+from services.staff.people.open_id_sign_in import add_open_id
 from services.staff.people.own_account import add_own_account
+from services.staff.people.passkeys import add_passkeys
 from services.staff.people.people import People
 from services.staff.people.roles import add_roles
 from services.staff.people.second_factor import add_second_factor
@@ -19,6 +21,6 @@ def add_people(application: web.Application, people: People) -> None:
     """`people` is also what recognises the callers: `Service.known` is its `recognition.find`."""
     for add in (
         *(add_sessions, add_second_factor, add_own_account, add_tokens, add_users, add_invitations, add_roles),
-        add_audit,
+        *(add_passkeys, add_open_id, add_audit),
     ):
         add(application, people)

@@ -63,7 +63,7 @@ class SecondFactorRoutes:
         attempt = attempts.at_second_factor(caller.user)
         await attempts.begin(people.writes, attempt, people.now())
         async with people.writes.begin() as connection:
-            account = await _locked(connection, caller)
+            account = await locked_account(connection, caller)
             if not await take_code(connection, people, account, given.code):
                 raise wrong()
             await _passed(connection, caller)
@@ -75,8 +75,8 @@ class SecondFactorRoutes:
     async def begin(self, request: web.Request) -> web.StreamResponse:
         caller, secret = session_of(request), secrets.token_bytes(SECRET_BYTES)
         async with self._people.writes.begin() as connection:
-            account = await _locked(connection, caller)
-            _require_free(account, caller)
+            account = await locked_account(connection, caller)
+            require_free(account, caller)
             kept = sa.update(sessions).where(sessions.c.id == caller.session).values(totp_secret=secret)
             await connection.execute(kept)
         issuer = self._people.rules.issuer
@@ -90,8 +90,8 @@ class SecondFactorRoutes:
         attempt = attempts.at_second_factor(caller.user)
         await attempts.begin(people.writes, attempt, people.now())
         async with people.writes.begin() as connection:
-            account = await _locked(connection, caller)
-            _require_free(account, caller)
+            account = await locked_account(connection, caller)
+            require_free(account, caller)
             query = sa.select(sessions.c.totp_secret).where(sessions.c.id == caller.session)
             secret = (await connection.execute(query)).scalar_one_or_none()
             step = matching_step(secret, given.code, people.now().timestamp(), 0) if secret else None
@@ -108,7 +108,7 @@ class SecondFactorRoutes:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-async def _locked(connection: AsyncConnection, caller: SignedIn) -> Account:
+async def locked_account(connection: AsyncConnection, caller: SignedIn) -> Account:
     account = await account_of(connection, id=caller.user, locked=True)
     if account is None or account.disabled_at is not None:
         raise wrong()
@@ -120,7 +120,7 @@ async def _passed(connection: AsyncConnection, caller: SignedIn) -> None:
     await connection.execute(change.values(second_factor=True, totp_secret=None))
 
 
-def _require_free(account: Account, caller: SignedIn) -> None:
+def require_free(account: Account, caller: SignedIn) -> None:
     """One that is set up already is replaced only by its own user, who has shown it. Raises ProblemResponse."""
     if account.has_second_factor and not caller.second_factor:
         title = "A second factor is set up already. Show its code first, or ask an admin to remove it."

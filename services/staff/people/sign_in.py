@@ -81,7 +81,7 @@ class SessionRoutes:
             if account is None or account.disabled_at is not None or account.password != found.password:
                 raise wrong()
             passed = given.code is not None and await take_code(connection, people, account, given.code)
-            if given.code is not None and account.has_second_factor and not passed:
+            if given.code is not None and account.totp_secret is not None and not passed:
                 raise wrong()
             await connection.execute(sa.update(users).where(users.c.id == account.id).values(password=password))
             await attempts.succeeded(connection, attempt)
@@ -141,6 +141,20 @@ async def begin_session(
     connection: AsyncConnection, people: People, account: Account, agent: str, *, second_factor: bool
 ) -> web.Response:
     """In the transaction that has shown who it is. 201 with its cookie."""
+    token, view = await open_session(connection, people, account, agent, second_factor=second_factor)
+    return with_cookie(json_response(view, HTTPStatus.CREATED), people, token)
+
+
+def with_cookie(response: web.Response, people: People, token: str) -> web.Response:
+    age = int(people.rules.absolute.total_seconds())
+    response.set_cookie(SESSION_COOKIE, token, max_age=age, path="/", secure=True, httponly=True, samesite="Lax")
+    return response
+
+
+async def open_session(
+    connection: AsyncConnection, people: People, account: Account, agent: str, *, second_factor: bool
+) -> tuple[str, SessionView]:
+    """Its token, and what it permits."""
     token, id, now = new_token(SESSION), new_id(), people.now()
     expires, roles = now + people.rules.absolute, await read_roles(connection)
     await connection.execute(
@@ -158,8 +172,5 @@ async def begin_session(
     await audit_log.record(connection, account.actor, "session.began", id, second_factor=second_factor)
     rights = rights_view(session_rights(account, roles, second_factor=second_factor))
     state = second_factor_of(account, roles.values(), passed=second_factor)
-    view = SessionView(account.actor, user_view(account), rights, state, min(expires, now + people.rules.idle))
-    response = json_response(view, HTTPStatus.CREATED)
-    age = int(people.rules.absolute.total_seconds())
-    response.set_cookie(SESSION_COOKIE, token, max_age=age, path="/", secure=True, httponly=True, samesite="Lax")
-    return response
+    until = min(expires, now + people.rules.idle)
+    return token, SessionView(account.actor, user_view(account), rights, state, until)

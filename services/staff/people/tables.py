@@ -80,6 +80,20 @@ sign_in_attempts = sa.Table(
     *(_digest(), sa.Column("failures", sa.Integer, nullable=False), _time("last_at"), _time("next_at")),
 )
 """By SHA-256 of an account or an address: how many wrong sign-ins there were, and when the next may come."""
+passkeys = sa.Table(
+    "passkeys",
+    metadata,
+    sa.Column("credential", sa.LargeBinary, primary_key=True),
+    *(sa.Column("id", sa.Text, nullable=False, unique=True), _text("user_id"), _text("name"), _bytes("data")),
+    *(sa.Column("counter", sa.BigInteger, nullable=False), _time("created_at"), _time("seen_at", null=True)),
+)
+"""By the id that the device gave it. `data`: its public key, as WebAuthn writes it."""
+challenges = sa.Table(
+    "challenges", metadata, _digest(), _text("state"), _text("user_id", null=True), _time("expires_at")
+)
+"""Sign-ins and passkeys that were begun."""
+identities = sa.Table("identities", metadata, _key("issuer"), _key("subject"), _text("user_id"))
+"""Who a user is for an OpenID provider."""
 audit = sa.Table(
     "audit",
     metadata,

@@ -17,7 +17,7 @@ from services.staff.people.invitations import Link, invite
 from services.staff.people.limits import changeable, require_rights, rights_to_give, visible
 from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
-from services.staff.people.tables import sessions, users
+from services.staff.people.tables import passkeys, sessions, users
 from services.staff.people.views import RoleInStore, UserView, given_roles, user_view
 from shared.contracts.values import Given
 from shared.shell.http.access import OWN_STORES, PRINCIPAL, add_route
@@ -137,6 +137,7 @@ class UserRoutes:
             await changeable(connection, caller, user, await read_roles(connection))
             change = sa.update(users).where(users.c.id == user)
             await connection.execute(change.values(totp_secret=None, totp_step=None))
+            await connection.execute(sa.delete(passkeys).where(passkeys.c.user_id == user))
             await end_sessions_of(connection, user)
             await audit_log.record(connection, caller.name, "user.second_factor_removed", user)
         self._people.recognition.forget()

@@ -68,6 +68,7 @@ VARIABLES: Mapping[str, Json] = {
     "role": {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "description": "The role's name."},
     "session": IDENT | {"description": "The session's id."},
     "invitation": IDENT | {"description": "The invitation's id."},
+    "passkey": IDENT | {"description": "The passkey's id."},
     "token_id": IDENT | {"description": "The API token's id."},
 }
 """What stands for the variables of paths."""

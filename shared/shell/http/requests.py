@@ -90,7 +90,11 @@ SAFE = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
 
 def session_cookie(request: web.Request) -> str:
     """Empty where there is none."""
-    return request.cookies.get(SESSION_COOKIE, "")
+    return cookie_in(request, SESSION_COOKIE)
+
+
+def cookie_in(request: web.Request, name: str) -> str:
+    return request.cookies.get(name, "")
 
 
 def check_own_site(request: web.Request) -> None:

@@ -10,7 +10,8 @@ revision = "0003"
 down_revision = "0001"
 
 TABLES = (
-    *("users", "grants", "roles", "sessions", "api_tokens", "invitations", "sign_in_attempts", "audit", "audit_head"),
+    *("users", "grants", "roles", "sessions", "api_tokens", "invitations", "sign_in_attempts"),
+    *("passkeys", "challenges", "identities", "audit", "audit_head"),
 )
 
 
@@ -44,7 +45,21 @@ def upgrade() -> None:
         "sign_in_attempts",
         *(_digest(), sa.Column("failures", sa.Integer, nullable=False), _time("last_at"), _time("next_at")),
     )
+    _passkeys()
     _audit()
+
+
+def _passkeys() -> None:
+    op.create_table(
+        "passkeys",
+        *(sa.Column("credential", sa.LargeBinary, primary_key=True), _id(), _text("user_id"), _text("name")),
+        *(_bytes("data"), sa.Column("counter", sa.BigInteger, nullable=False), _time("created_at")),
+        _time("seen_at", null=True),
+    )
+    op.create_index("passkeys_user", "passkeys", ["user_id"])
+    op.create_table("challenges", _digest(), _text("state"), _text("user_id", null=True), _time("expires_at"))
+    op.create_table("identities", _key("issuer"), _key("subject"), _text("user_id"))
+    op.create_index("identities_user", "identities", ["user_id"])
 
 
 def _audit() -> None:
