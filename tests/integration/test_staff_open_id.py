@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
 from services.staff.people.open_id import OpenIdProvider
 from services.staff.people.open_id_sign_in import COOKIE
 from shared.shell.http.requests import SESSION_COOKIE
