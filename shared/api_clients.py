@@ -41,7 +41,7 @@ class ApiClientSettings(BaseModel):
     @field_validator("name")
     @classmethod
     def _no_other_actor(cls, name: str) -> str:
-        if name.lower() in ("customer", "system", OPERATOR) or name.lower().startswith("provider:"):
+        if name.lower() in ("customer", "system", OPERATOR) or name.lower().startswith(("provider:", "user:")):
             raise ValueError("is the name of another actor")
         return name
 

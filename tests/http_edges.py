@@ -69,7 +69,7 @@ def service_edge(
         rng=random.Random(1),
     )
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads or engine)
-    principals = Principals.of(settings, service.identify)
+    principals = Principals.of(settings, service.identify, service.known)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, Readiness())
     return ServiceEdge(shell, engine, app)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from services.staff.people.people import People
+from services.staff.people.routes import add_people
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes() -> Routes:
+def routes(people: People) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         add_saved_views(application, api)
+        add_people(application, people)
 
     return add

@@ -85,6 +85,7 @@ def test_clients_come_from_the_file_too(monkeypatch: pytest.MonkeyPatch, tmp_pat
         ([BACKOFFICE | {"name": "customer"}], "another actor"),
         ([BACKOFFICE | {"name": "system"}], "another actor"),
         ([BACKOFFICE | {"name": "provider:stripe"}], "another actor"),
+        ([BACKOFFICE | {"name": "user:anna"}], "another actor"),
         *(([BACKOFFICE | {"name": name}], "another actor") for name in ("Staff", "SYSTEM", "Provider:stripe")),
         ([BACKOFFICE | {"stores": ["*", "northwind"]}], "API_CLIENTS__0__STORES: * is all stores"),
         ([BACKOFFICE | {"name": "a b"}], "API_CLIENTS__0__NAME"),
@@ -142,7 +143,14 @@ def test_all_problems_are_said_at_once_and_no_token_is(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("actor", "stays"),
-    [("staff", True), ("backoffice", True), ("customer", False), ("system", False), ("provider:stripe", False)],
+    [
+        ("staff", True),
+        ("backoffice", True),
+        ("customer", False),
+        ("system", False),
+        ("provider:stripe", False),
+        ("user:anna", True),
+    ],
 )
 def test_staff_and_clients_stay_the_actor_of_what_follows(actor: str, stays: bool) -> None:
     assert Meta(actor=actor).stays_actor() is stays

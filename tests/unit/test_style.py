@@ -69,6 +69,9 @@ LEGITIMATE = {
     "deploy/devstack/postgres.py": ("nobody",),  # an account of Unix
     "deploy/kubernetes/scaling/": ("behavior",),  # a field of Kubernetes
     "services/fulfillment/domain/game_console.py": ("normalize",),  # a function of Python
+    "services/staff/people/passwords.py": ("normalize",),  # likewise
+    "services/staff/people/open_id.py": ("authorization",),  # a field of OpenID Connect, and a header
+    "tests/integration/test_staff_open_id.py": ("authorize",),
     # Stripe's own words and values that stand on the wire.
     "deploy/sandboxes/stripe/": ("canceled", "authorized", "authorization", "fulfill", "cancelation"),
     "deploy/simulation/stripe_books.py": ("canceled",),

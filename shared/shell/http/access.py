@@ -29,8 +29,9 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 class Scope:
     """Where a request names its store."""
 
-    where: Literal["path", "query", "recipient", "found", "every"]
-    """`{store}`, `?store=`, the beginning of `{recipient}`, the store of a key; or it is about every store."""
+    where: Literal["path", "query", "recipient", "found", "every", "own"]
+    """`{store}`, `?store=`, the beginning of `{recipient}`, the store of a key; or it is about every store, or about
+    those of the caller, to which the route keeps."""
     variable: str = ""
     find: FindStore | None = None
 
@@ -40,6 +41,8 @@ IN_QUERY = Scope("query")
 OF_RECIPIENT = Scope("recipient", "recipient")
 EVERY_STORE = Scope("every")
 """Only for callers who may act for all stores."""
+OWN_STORES = Scope("own")
+"""For callers of any store. The route keeps to the stores of its principal."""
 
 
 def found_by(find: FindStore, variable: str = "key") -> Scope:
@@ -70,6 +73,10 @@ PUBLIC = Access("", EVERY_STORE)
 """Needs no token: the route carries a proof of its own."""
 PROBE = Access("", EVERY_STORE)
 """Needs no token and is always answered: health, readiness, metrics."""
+
+
+SIGNED_IN = ""
+"""The permission of what every known caller may do: it is about themselves."""
 
 
 def add_route(
@@ -119,24 +126,31 @@ def access_of(handler: object) -> Access | None:
     return found if isinstance(found, Access) else None
 
 
-async def check(principal: Principal, access: Access, request: web.Request) -> None:
-    """Raises ProblemResponse unless the principal may make this request."""
-    require(principal, (access.permission,))
+async def check(caller: Principal, access: Access, request: web.Request) -> Principal:
+    """The principal with what it may do where this request is about. Raises ProblemResponse unless it may make it."""
     scope = access.scope
-    if principal.recipient:
-        if scope is not OF_RECIPIENT or request.match_info["recipient"] != principal.recipient:
+    if caller.recipient:
+        require(caller, (access.permission,))
+        if scope is not OF_RECIPIENT or request.match_info["recipient"] != caller.recipient:
             raise _forbidden("This token is for another feed.")
-        return
+        return caller
+    if access.permission == SIGNED_IN:
+        return caller
+    principal = caller.where(access.permission)
+    require(principal, (access.permission,))
     named = _named(scope, request)
-    if principal.stores is None:
-        return  # what is not there is found out by the route, or by `check_refused`
+    if principal.stores is None or scope is OWN_STORES:
+        return principal  # what is not there is found out by the route, or by `check_refused`
     if scope.find is not None:
-        if await scope.find(named) not in principal.stores:
+        store = await scope.find(named)
+        if store not in principal.stores:
             raise not_found(ORDER)  # whether another store has it is not said
-    elif scope is EVERY_STORE:
+        return caller.within(store or "")
+    if scope is EVERY_STORE:
         raise _forbidden("This is about all stores. It needs a client of all stores.")
-    elif named not in principal.stores:
+    if named not in principal.stores:
         raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
+    return caller.within(named.partition("~")[0])
 
 
 async def check_refused(request: web.Request, refused: ProblemResponse) -> None:
@@ -162,7 +176,7 @@ def _named(scope: Scope, request: web.Request) -> str:
     """What names the store, or the key whose store is to be found. Raises ProblemResponse for what names none."""
     if scope is IN_QUERY:
         return request.query.get("store", "")
-    if scope is EVERY_STORE:
+    if scope in (EVERY_STORE, OWN_STORES):
         return ""
     given = request.match_info[scope.variable]
     store = given.partition("~")[0] if scope is OF_RECIPIENT else given

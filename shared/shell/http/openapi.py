@@ -17,7 +17,7 @@ from typing_extensions import get_original_bases, is_typeddict
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
 from shared.core import Message, Problem
-from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
+from shared.shell.http.access import PROBE, PUBLIC, SIGNED_IN, Access, access_of, add_public
 from shared.shell.http.declaration import (
     FORM,
     JSON,
@@ -64,6 +64,12 @@ VARIABLES: Mapping[str, Json] = {
     "token": {"type": "string", "minLength": 1, "description": "The signed part of a link."},
     "name": {"type": "string", "minLength": 1, "description": "The outside system, as `GET /destinations` names it."},
     "id": {"type": "string", "description": "The record's number."},
+    "user": IDENT | {"description": "The user's id."},
+    "role": {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "description": "The role's name."},
+    "session": IDENT | {"description": "The session's id."},
+    "invitation": IDENT | {"description": "The invitation's id."},
+    "passkey": IDENT | {"description": "The passkey's id."},
+    "token_id": IDENT | {"description": "The API token's id."},
 }
 """What stands for the variables of paths."""
 PAGE = "text/html"
@@ -91,6 +97,7 @@ SCOPES: Mapping[str, str] = {
     "recipient": "the recipient's store",
     "found": "the order's store",
     "every": "all stores",
+    "own": "the caller's stores",
 }
 REFERENCE = "#/components/schemas/{model}"
 
@@ -240,8 +247,11 @@ def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
         operation["security"] = []
     else:
         operation["security"] = [{"token": []}]
-        operation["description"] = f"Permission `{access.permission}`, for {SCOPES[access.scope.where]}."
-        operation["x-permission"] = access.permission
+        if access.permission == SIGNED_IN:
+            operation["description"] = "For every known caller, about themselves."
+        else:
+            operation["description"] = f"Permission `{access.permission}`, for {SCOPES[access.scope.where]}."
+            operation["x-permission"] = access.permission
     if parameters:
         operation["parameters"] = parameters
     if declaration.has_body:

@@ -1,10 +1,11 @@
-"""Who makes a request: API clients from the settings, and the holders of tokens that a service has signed."""
+"""Who makes a request: API clients from the settings, the holders of tokens that a service has signed, and users that
+a service has in its tables."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Self
@@ -13,6 +14,22 @@ from pydantic import SecretStr
 
 from shared.api_clients import EVERYTHING, OPERATOR, ApiClientSettings
 from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permissions in some stores."""
+
+    permissions: tuple[str, ...]
+    """As a principal's."""
+    stores: frozenset[str] | None
+    """None: all of them."""
+
+    def may(self, permission: str) -> bool:
+        return any(fnmatchcase(permission, pattern) for pattern in self.permissions)
+
+    def reaches(self, stores: frozenset[str] | None) -> bool:
+        return self.stores is None or (stores is not None and stores <= self.stores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +46,59 @@ class Principal:
     """The only feed that it may reach; empty: those of its stores."""
     expires: datetime | None = None
     """When its token does; a response that goes on ends then."""
+    grants: tuple[Grant, ...] = ()
+    """Where it may do different things in different stores. `permissions` and `stores` are made of them for each
+    request."""
 
     def may(self, permission: str) -> bool:
         return any(fnmatchcase(permission, pattern) for pattern in self.permissions)
 
+    def where(self, permission: str) -> Self:
+        """The same with the stores in which it has the permission, and with what it may do in each of them."""
+        if not self.grants:
+            return self
+        giving = [grant for grant in self.grants if grant.may(permission)]
+        everywhere = any(grant.stores is None for grant in giving)
+        stores = None if everywhere else frozenset(store for grant in giving for store in grant.stores or ())
+        there = [pattern for grant in self.grants if grant.reaches(stores) for pattern in grant.permissions]
+        return replace(self, permissions=(*([permission] if giving else ()), *there), stores=stores)
+
+    def within(self, store: str) -> Self:
+        """The same with what it may do in this store, and in no other."""
+        if not self.grants:
+            return self
+        stores = frozenset({store})
+        there = [pattern for grant in self.grants if grant.reaches(stores) for pattern in grant.permissions]
+        return replace(self, permissions=tuple(there), stores=stores)
+
 
 Identify = Callable[[str], Principal | None]
 """By a token. Reads those that a service has signed itself."""
+FindKnown = Callable[[str], Awaitable[Principal | None]]
+"""By a token, or by a session's cookie: finds those that a service has in its tables."""
 
 
 class Principals:
-    """Finds the principal of a bearer token."""
+    """Finds the principal of a bearer token, or of a session."""
 
     def __init__(
-        self, clients: Iterable[ApiClientSettings], signed: Identify | None = None, operator: SecretStr | None = None
+        self,
+        clients: Iterable[ApiClientSettings],
+        signed: Identify | None = None,
+        operator: SecretStr | None = None,
+        known: FindKnown | None = None,
     ) -> None:
         self._by_digest = _operator(operator)
         for client in clients:
             principal = principal_of(client)
             self._by_digest |= dict.fromkeys(client.token_sha256, principal)
         self._signed = signed
+        self._known = known
+        self.has_sessions = known is not None
 
     @classmethod
-    def of(cls, settings: Settings, signed: Identify | None = None) -> Self:
-        return cls(settings.api_clients, signed, settings.api_token)
+    def of(cls, settings: Settings, signed: Identify | None = None, known: FindKnown | None = None) -> Self:
+        return cls(settings.api_clients, signed, settings.api_token, known)
 
     @classmethod
     def of_token(cls, token: str) -> Self:
@@ -61,13 +107,30 @@ class Principals:
 
     def find(self, header: str) -> Principal | None:
         """By the header `Authorization`. The digest of a token says nothing about it, so it may be looked up."""
-        scheme, _, token = header.encode("utf-8", "surrogateescape").partition(b" ")
-        if scheme.lower() != b"bearer" or not token:
+        token = _bearer(header)
+        if not token:
             return None
         known = self._by_digest.get(hashlib.sha256(token).hexdigest())
         if known is None and self._signed is not None and token.isascii():
             known = self._signed(token.decode())
         return known
+
+    async def of_header(self, header: str) -> Principal | None:
+        """As `find`, and among the tokens in the service's tables."""
+        found = self.find(header)
+        token = _bearer(header)
+        if found is None and self._known is not None and token and token.isascii():
+            found = await self._known(token.decode())
+        return found
+
+    async def of_session(self, cookie: str) -> Principal | None:
+        return await self._known(cookie) if self._known is not None and cookie.isascii() else None
+
+
+def _bearer(header: str) -> bytes:
+    """Empty where there is no such token."""
+    scheme, _, token = header.encode("utf-8", "surrogateescape").partition(b" ")
+    return token if scheme.lower() == b"bearer" else b""
 
 
 def principal_of(client: ApiClientSettings) -> Principal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC
+from http import HTTPStatus
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -18,7 +19,7 @@ from shared.contracts.values import Moment
 from shared.core import Command, Problem
 from shared.shell.http.declaration import Declaration, Header, Query, declaration_of, declared_in
 from shared.shell.http.limits import BODY_BYTES, LIMITS, MAX_REQUEST
-from shared.shell.http.problems import bad_request, unsupported
+from shared.shell.http.problems import ProblemResponse, bad_request, unsupported
 
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", bound=Command)
@@ -77,6 +78,47 @@ def header_in(request: web.Request, header: Header) -> str:
     if header not in declared_in(request).headers:
         raise TypeError(f"{header.name} is not declared by its route")
     return request.headers.get(header.name, "")
+
+
+# Sessions
+
+
+SESSION_COOKIE = "__Host-orderbus"
+"""Of a user who has signed in. The prefix: browsers take it from this host alone, over TLS."""
+SAFE = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
+
+
+def session_cookie(request: web.Request) -> str:
+    """Empty where there is none."""
+    return cookie_in(request, SESSION_COOKIE)
+
+
+def cookie_in(request: web.Request, name: str) -> str:
+    return request.cookies.get(name, "")
+
+
+def check_own_site(request: web.Request) -> None:
+    """What changes something was not sent by a page of another site, which a browser would send with the user's cookie.
+    Raises ProblemResponse."""
+    if request.method in SAFE:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site", ""), request.headers.get(hdrs.ORIGIN, "")
+    own = site in ("same-origin", "none") if site else origin.partition("://")[2] == request.headers.get(hdrs.HOST)
+    if not own:
+        title = "This request comes from another site. Send it from a page of this one, or with a bearer token."
+        raise ProblemResponse(HTTPStatus.FORBIDDEN, title, "cross_site")
+
+
+def check_no_other_site(request: web.Request) -> None:
+    """The same where there is no cookie yet: programs, which say nothing of a site, may send it. Raises
+    ProblemResponse."""
+    if "Sec-Fetch-Site" in request.headers or hdrs.ORIGIN in request.headers:
+        check_own_site(request)
+
+
+def agent_of(request: web.Request) -> str:
+    """What the caller's program calls itself, shortened."""
+    return "".join(filter(str.isprintable, request.headers.get(hdrs.USER_AGENT, "")))[:200]
 
 
 # Bodies

@@ -36,14 +36,16 @@ from shared.shell.http.access import (
 )
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, BUDGET, CLIENT, LIMITS, Limits, client_of
-from shared.shell.http.principals import Principals
+from shared.shell.http.principals import Principal, Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
 from shared.shell.http.requests import (
     IDEMPOTENCY_KEY,
     check_media,
+    check_own_site,
     check_text,
     command_in,
     idempotency_key,
+    session_cookie,
 )
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
@@ -119,7 +121,7 @@ async def _handled(request: web.Request, handler: RequestHandler) -> web.StreamR
 async def _admit(request: web.Request, principals: Principals, limits: Limits) -> None:
     """Whatever the headers tell, before a byte of the body is read. Raises ProblemResponse."""
     check_text(request)
-    principal = principals.find(request.headers.get("Authorization", ""))
+    principal = await _caller(request, principals)
     request[LIMITS] = limits
     caller = f"client {principal.recipient or principal.name}" if principal else client_of(limits.address_of(request))
     request[CLIENT] = caller
@@ -133,9 +135,18 @@ async def _admit(request: web.Request, principals: Principals, limits: Limits) -
         raise ProblemResponse(HTTPStatus.UNAUTHORIZED, "A valid bearer token is required.", "unauthorized")
     request[PRINCIPAL] = principal
     if access is not None:
-        await check(principal, access, request)
+        request[PRINCIPAL] = await check(principal, access, request)
     elif request.match_info.http_exception is None:
         raise TypeError("a route without access")
+
+
+async def _caller(request: web.Request, principals: Principals) -> Principal | None:
+    """By a token, which no other site can send, or by the cookie of a session, which it can. Raises ProblemResponse."""
+    cookie = session_cookie(request)
+    if "Authorization" in request.headers or not (cookie and principals.has_sessions):
+        return await principals.of_header(request.headers.get("Authorization", ""))
+    check_own_site(request)
+    return await principals.of_session(cookie)
 
 
 def _failed(request: web.Request) -> web.Response:

@@ -67,6 +67,8 @@ class Service:
     """The message that a report by HTTP is kept as, in case the database is restored. One of `emits` and `consumes`."""
     identify: Callable[[str], Any] | None = None
     """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
+    known: Callable[[str], Awaitable[Any]] | None = None
+    """The principal of a token, or of a session's cookie, that the service has in its tables, or None."""
     gauges: Sequence[TableGauge] = ()
     invariants: Sequence[Invariants] = ()
     status_records: Mapping[type[Any], Callable[[Any], Event | None]] = field(default_factory=dict)
