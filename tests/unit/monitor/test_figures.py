@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.monitor.domain.figures import (
@@ -56,7 +56,7 @@ def orders(draw: st.DrawFn, order: str, store: str, currency: str) -> list[Recor
     placed = START + draw(MINUTES)
     records = [Record(order, revision, None, placed=False) for revision in range(1, draw(st.integers(1, 3)))]
     changed, paid, amount, failed = placed, None, 0, False
-    for step in draw(st.lists(st.sampled_from(["placed", "paid", "failed", "unfailed", "changed"]), max_size=5)):
+    for step in draw(st.lists(st.sampled_from(["placed", "paid", "failed", "unfailed", "changed"]), max_size=4)):
         changed += draw(st.integers(0, 10))
         if step == "paid" and paid is None:
             paid, amount = changed, draw(MONEY)
@@ -72,7 +72,7 @@ def payments(draw: st.DrawFn, order: str, store: str, currency: str) -> list[Rec
     attempts: list[tuple[int, bool]] = []
     refunds: dict[int, int] = {}
     changed, records = START + draw(MINUTES), list[Record]()
-    for step in draw(st.lists(st.sampled_from(["attempt", "decline", "refund", "fail"]), max_size=6)):
+    for step in draw(st.lists(st.sampled_from(["attempt", "decline", "refund", "fail"]), max_size=5)):
         changed += draw(st.integers(0, 10))
         if step == "attempt":
             attempts.append((changed, False))
@@ -88,7 +88,7 @@ def payments(draw: st.DrawFn, order: str, store: str, currency: str) -> list[Rec
 
 
 @st.composite
-def topics(draw: st.DrawFn, most: int = 8) -> list[Record]:
+def topics(draw: st.DrawFn, most: int = 5) -> list[Record]:
     found: list[Record] = []
     for number in range(draw(st.integers(0, most))):
         order, store, currency = f"o-{number}", draw(STORES), draw(CURRENCIES)
@@ -144,6 +144,7 @@ def picture_of(most: int = MANY) -> Picture:
     return Picture(most, LIMITS)
 
 
+@settings(max_examples=40)
 @given(topics(), st.randoms(use_true_random=False), st.integers(0, 3))
 def test_any_order_and_repetition_gives_the_plain_count(topic: list[Record], rng: Random, repeated: int) -> None:
     picture, shuffled = picture_of(), topic * (1 + repeated)
@@ -152,6 +153,7 @@ def test_any_order_and_repetition_gives_the_plain_count(topic: list[Record], rng
     assert counted(picture) == plain_count(topic)
 
 
+@settings(max_examples=40)
 @given(topics(), st.lists(st.floats(0, 1), max_size=4), st.lists(st.booleans(), max_size=4))
 def test_any_restart_gives_the_plain_count(topic: list[Record], cuts: list[float], killed: list[bool]) -> None:
     """It begins again, with what it had counted (its partitions were assigned again) or without (a new process).
@@ -165,6 +167,7 @@ def test_any_restart_gives_the_plain_count(topic: list[Record], cuts: list[float
     assert counted(picture) == plain_count(topic)
 
 
+@settings(max_examples=40)
 @given(topics(), st.integers(1, 6))
 def test_beyond_its_limit_it_keeps_the_last_whole_minutes(topic: list[Record], most: int) -> None:
     picture = picture_of(most)
@@ -175,6 +178,7 @@ def test_beyond_its_limit_it_keeps_the_last_whole_minutes(topic: list[Record], m
     assert counted(picture) == plain_count(topic, max(figures.since, START))
 
 
+@settings(max_examples=40)
 @given(topics(), st.integers(0, 60), st.randoms(use_true_random=False))
 def test_what_expired_is_not_counted_when_it_is_read_again(topic: list[Record], later: int, rng: Random) -> None:
     picture, again = picture_of(), list(topic)
@@ -188,7 +192,8 @@ def test_what_expired_is_not_counted_when_it_is_read_again(topic: list[Record], 
     assert picture.figures.since == START + later, "it only grows"
 
 
-@given(topics(), st.sets(st.integers(0, 8)), st.sets(st.integers(0, 8)))
+@settings(max_examples=40)
+@given(topics(), st.sets(st.integers(0, 4)), st.sets(st.integers(0, 4)))
 def test_what_is_no_longer_on_a_topic_is_forgotten(topic: list[Record], orders: set[int], payments: set[int]) -> None:
     picture = picture_of()
     read(picture, topic)
@@ -199,10 +204,11 @@ def test_what_is_no_longer_on_a_topic_is_forgotten(topic: list[Record], orders: 
     gone = {(f"o-{number}", False) for number in orders} | {(f"o-{number}", True) for number in payments}
     kept = [one for one in topic if (one.order, isinstance(one.seen, SeenPayment)) not in gone]
     assert counted(picture) == plain_count(kept)
-    if orders >= set(range(9)) and payments >= set(range(9)):
+    if orders >= set(range(5)) and payments >= set(range(5)):
         assert picture.figures.orders.cells == picture.figures.payments.cells == {}
 
 
+@settings(max_examples=40)
 @given(topics(), st.floats(0, 1))
 def test_it_tells_where_figures_change(topic: list[Record], cut: float) -> None:
     picture, half = picture_of(), int(cut * len(topic))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.monitor.domain.figures import OrderFigures, PaymentFigures
@@ -145,7 +145,7 @@ Step = tuple[int, int, Source, int, int, bool]
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[str, int, SeenOrder | SeenPayment]]:
     found: list[tuple[str, int, SeenOrder | SeenPayment]] = []
-    for number in range(draw(st.integers(0, 8))):
+    for number in range(draw(st.integers(0, 5))):
         placed, order = NOW - draw(st.integers(0, 15)), f"o-{number}"
         store = draw(st.sampled_from(["north", "south"]))
         tries: tuple[Try, ...] = ()
@@ -180,6 +180,7 @@ def plain_patterns(history: Iterable[tuple[str, int, SeenOrder | SeenPayment]], 
     return {key: count for key, count in counts.items() if count >= LIMITS.of(key.what)}
 
 
+@settings(max_examples=40)
 @given(histories(), st.randoms(use_true_random=False), st.integers(0, 2), st.lists(st.integers(0, 12), max_size=4))
 def test_whatever_is_read_again_gives_the_same_patterns(
     history: list[tuple[str, int, SeenOrder | SeenPayment]], rng: Random, repeated: int, looks: list[int]
