@@ -138,6 +138,7 @@ SERVICES = (
     Command("migrate", "migrate:migrate", "Upgrade the services' databases to the newest schema."),
     Command("run", "run:run", "Run one worker of one service."),
     Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
+    Command("monitor", "monitor:monitor", "Watch orders, revenue and declines of the last minutes."),
     Command("env", "env:env", 'Print what a shell needs: eval "$(orderbus env)".'),
     Command("completion", "completion:completion", "Print what completes commands in bash, zsh or fish."),
     Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),

@@ -42,7 +42,7 @@ reads staff deliveries.status.v1 notifications.events.v1 messages.status.v1   # 
 group staff staff-projection
 writes staff staff.events.v1
 
-reads monitor orders.status.v1
+reads monitor orders.status.v1 payments.status.v1
 group monitor orderbus-monitor-0
 
 # `orderbus check` reads all topics, and how far the groups have read.

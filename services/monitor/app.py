@@ -1,8 +1,10 @@
-"""The monitor: reads the status topic with Faust, and tells how many orders were placed in each minute."""
+"""The monitor: reads the status topics of orders and payments with Faust, and tells what they come to in each minute,
+and what is unusual."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,12 +12,17 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from aiohttp import web
 
-from services.monitor.domain.orders_per_minute import OrdersPerMinute, minute_of, time_of
+from services.monitor.alerts import add_alerts
+from services.monitor.domain.fingerprints import Fingerprints
+from services.monitor.domain.minutes import minute_of, time_of
+from services.monitor.domain.picture import Picture
+from services.monitor.domain.unusual import Limits as UnusualLimits
+from services.monitor.followers import Followers
 from services.monitor.http import add_orders_per_minute
+from services.monitor.live import add_live
 from services.monitor.metrics import MonitorMetrics
-from services.monitor.records import FAILED, Records
+from services.monitor.records import FAILED, TOPICS, Records
 from services.monitor.settings import MonitorSettings
-from shared.contracts.checkout import STATUS
 from shared.shell.event_loop import until
 from shared.shell.faust.topic_reader import TopicReader
 from shared.shell.http.application import STOPPING, Readiness, probed
@@ -29,6 +36,7 @@ log = structlog.get_logger(__name__)
 SKEW = timedelta(hours=1)
 """A record's time is that of the clock of the broker's client that sent it, and may be earlier than the order's."""
 EXPIRE_SECONDS = 10.0
+KEY_BYTES = 32
 
 
 class Monitor:
@@ -39,12 +47,17 @@ class Monitor:
     ) -> None:
         self.settings, self._now = settings, now
         self.stopping = asyncio.Event()
-        self.table = OrdersPerMinute(settings.monitor.orders)
-        self.reader = TopicReader(settings.kafka, f"orderbus-{worker}", STATUS.name, self._take, self._from)
-        self.metrics = MonitorMetrics(worker, self._lag, lambda: len(self.table), lambda: self.reader.starts)
+        own = settings.monitor
+        limits = UnusualLimits(own.unusual_minutes, own.unusual_orders, own.unusual_cards, own.unusual_declines)
+        self.picture = Picture(own.orders, limits)
+        self.reader = TopicReader(settings.kafka, f"orderbus-{worker}", TOPICS, self._take, self._from)
+        self.followers = Followers(self.picture, now)
+        figures = self.picture.figures
+        self.metrics = MonitorMetrics(worker, self._lag, lambda: len(figures), lambda: self.reader.starts)
         self.metrics.serve_ready(self.missing)
-        self.metrics.serve_orders(lambda: self.table.of(minute_of(self._now()) - 1))
-        self._records = Records(self.table)
+        self.metrics.serve_figures(lambda: figures.of(minute_of(self._now()) - 1))
+        self.metrics.serve_alerts(self.picture.alerts, self.followers)
+        self._records = Records(self.picture, Fingerprints(secrets.token_bytes(KEY_BYTES)))
         self.expire()
 
     def _lag(self) -> float:
@@ -61,11 +74,12 @@ class Monitor:
         self.metrics.record(outcome)
 
     def _from(self) -> datetime:
-        """The last record of an order is no older than the order: all that are kept have one from here on."""
-        return time_of(self.table.since) - SKEW
+        """The last record of an order is no older than its last change: all that are kept have one from here on."""
+        return time_of(self.picture.begins) - SKEW
 
     def expire(self) -> None:
-        self.table.expire(minute_of(self._now() - timedelta(hours=self.settings.monitor.hours)))
+        now = self._now()
+        self.picture.expire(minute_of(now - timedelta(hours=self.settings.monitor.hours)), minute_of(now))
 
     def missing(self) -> list[str]:
         if self.stopping.is_set():
@@ -81,7 +95,10 @@ class Monitor:
         settings, ready = self.settings, Readiness(self.missing, notes=self.notes)
         principals, limits = Principals.of(settings), Limits(settings.http)
         app = probed("monitor", self.metrics.registry, principals, ready, limits)
-        add_orders_per_minute(app, self.table, self.reader, self._now, settings.monitor.hours * 60)
+        most = settings.monitor.hours * 60
+        add_orders_per_minute(app, self.picture.figures, self.reader, self._now, most)
+        add_live(app, self.picture.figures, self.followers, self.reader, most)
+        add_alerts(app, self.followers)
         return app
 
     async def keep_expiring(self) -> None:

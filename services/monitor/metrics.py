@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import collections
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from services.monitor.domain.figures import ORDERS, Counts
+from services.monitor.domain.unusual import Alerts
 from services.monitor.records import OUTCOMES
 from shared.shell.observability.metrics import Readiness
 
@@ -49,20 +52,67 @@ class MonitorMetrics:
         """Serve this process's memory, CPU time and open files as well."""
         ProcessCollector(registry=self.registry)
 
-    def serve_orders(self, of_last_minute: Callable[[], Mapping[str, int]]) -> None:
-        """Orders by store, of the last minute that is over."""
-        self.registry.register(OrdersByStore(of_last_minute))
+    def serve_figures(self, of_last_minute: Callable[[], Mapping[str, Counts]]) -> None:
+        """By store, of the last minute that is over."""
+        self.registry.register(FiguresByStore(of_last_minute))
+
+    def serve_alerts(self, alerts: Alerts, followers: Sized) -> None:
+        self.registry.register(AlertsByStore(alerts, self._labels))
+        Gauge(
+            "orderbus_monitor_streams", "Open streams of the live picture.", self._labels, registry=self.registry
+        ).labels(**self._labels).set_function(lambda: len(followers))
 
 
-class OrdersByStore(Collector):
-    """Has a label for each store that had orders, and forgets the others."""
+class FiguresByStore(Collector):
+    """Has a label for each store that had any, and forgets the others."""
 
-    def __init__(self, orders: Callable[[], Mapping[str, int]]) -> None:
-        self._orders = orders
+    def __init__(self, figures: Callable[[], Mapping[str, Counts]]) -> None:
+        self._figures = figures
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        text = "Orders placed in the last minute that is over."
-        family = GaugeMetricFamily("orderbus_monitor_orders_per_minute", text, labels=["service", "store"])
-        for store, orders in sorted(self._orders().items()):
-            family.add_metric(["monitor", store], orders)
-        yield family
+        of_minute = "of the last minute that is over"
+        orders = GaugeMetricFamily(
+            "orderbus_monitor_orders_per_minute", f"Orders placed, {of_minute}.", labels=["service", "store"]
+        )
+        others = GaugeMetricFamily(
+            "orderbus_monitor_figures_per_minute",
+            f"Orders paid and failed, attempts, declined ones, refunds, {of_minute}.",
+            labels=["service", "store", "figure"],
+        )
+        money = GaugeMetricFamily(
+            "orderbus_monitor_money_per_minute",
+            f"Revenue and refunds in minor units, {of_minute}.",
+            labels=["service", "store", "figure", "currency"],
+        )
+        for store, counts in sorted(self._figures().items()):
+            for (figure, currency), amount in sorted(counts.items()):
+                if figure == ORDERS:
+                    orders.add_metric(["monitor", store], amount)
+                elif currency:
+                    money.add_metric(["monitor", store, figure, currency], amount)
+                else:
+                    others.add_metric(["monitor", store, figure], amount)
+        yield from (orders, others, money)
+
+
+class AlertsByStore(Collector):
+    """Has a label for each kind of pattern that there is, and forgets the others."""
+
+    def __init__(self, alerts: Alerts, labels: Mapping[str, str]) -> None:
+        self._alerts, self._labels = alerts, labels
+
+    def collect(self) -> Iterator[Metric]:
+        names, values = list(self._labels), list(self._labels.values())
+        current = GaugeMetricFamily(
+            "orderbus_monitor_unusual",
+            "Unusual patterns that there are now.",
+            labels=[*names, "store", "what", "by"],
+        )
+        kinds = collections.Counter((one.key.store, one.key.what, one.key.source.by) for one in self._alerts.current())
+        for kind, count in sorted(kinds.items()):
+            current.add_metric([*values, *kind], count)
+        raised = CounterMetricFamily(
+            "orderbus_monitor_alerts_raised", "Unusual patterns that were noticed.", labels=names
+        )
+        raised.add_metric(values, self._alerts.raised)
+        yield from (current, raised)

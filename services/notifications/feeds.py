@@ -27,14 +27,13 @@ from shared.contracts.values import Given
 from shared.core.ids import NIL
 from shared.shell.http.access import OF_RECIPIENT, PRINCIPAL, RequestHandler, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Query
+from shared.shell.http.event_stream import HEARTBEAT, MEDIA, SIGN_OF_LIFE
 from shared.shell.http.limits import Budget
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import Number, body_in, header_in, query_in
 
 PAGE = 50
 MOST = 200
-HEARTBEAT = 15.0
-"""Seconds between signs of life on a stream without news."""
 HEAD_START = timedelta(seconds=2)
 """A stream without `Last-Event-ID` shows entries from this long before it was opened."""
 REPLAYED_MOST = 1000
@@ -137,7 +136,7 @@ STREAM = Declaration(
     (
         DeclaredResponse(
             None,
-            media="text/event-stream",
+            media=MEDIA,
             description="Server-sent events. `entry`, with the entry's id as its `id` and a ShownEntry as its data: "
             'each new entry, up to a second late. `unread`, with `{"unread": 3}` as its data: how many entries of '
             "the feed are unread (1000: or more), first and whenever that changes; entries that are marked elsewhere "
@@ -234,7 +233,7 @@ class Feeds:
 
     async def _follow(self, request: web.Request, follower: Follower) -> web.StreamResponse:
         expires = request[PRINCIPAL].expires
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(headers={"Content-Type": MEDIA, "Cache-Control": "no-store"})
         await response.prepare(request)
         if request.method == hdrs.METH_HEAD:
             return response
@@ -243,7 +242,7 @@ class Feeds:
                 async for events in self._live.earlier(follower):
                     await response.write(events)
                 while not follower.ended and (left := _left(expires)):
-                    await response.write(await follower.news(min(left, HEARTBEAT)) or b": still here\n\n")
+                    await response.write(await follower.news(min(left, HEARTBEAT)) or SIGN_OF_LIFE)
             return response
         except (ConnectionError, sa.exc.SQLAlchemyError):
             return response  # the reader connects again by itself, with Last-Event-ID

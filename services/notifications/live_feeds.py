@@ -16,12 +16,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifications.storage import feed_entries
+from shared.shell.http.event_stream import event_of
 
 log = structlog.get_logger(__name__)
 POLL = 1.0
@@ -313,9 +313,3 @@ def entry_view(row: sa.RowMapping) -> ShownEntry:
         read=row["read_at"] is not None,
         archived=row["archived_at"] is not None,
     )
-
-
-def event_of(name: str, data: object, id: str = "") -> bytes:
-    """A server-sent event."""
-    lines = (f"id: {id}\n" if id else "") + f"event: {name}\ndata: "
-    return lines.encode() + orjson.dumps(data) + b"\n\n"

@@ -183,6 +183,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """Until it is submitted, and of an abandoned checkout."""
     retry_after: AwareDatetime | None = None
     """When the customer can pay again after a decline, unless at once."""
+    client_ip: Short | None = None
+    """The customer's IP address, as the storefront told it. Missing until the order is placed."""
 
 
 class StatusItem(OrderItem):

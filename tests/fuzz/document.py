@@ -11,8 +11,8 @@ from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, INTENT_EV
 
 Json = dict[str, Any]
 DOCUMENTS = Path(__file__).parents[2] / "docs/openapi"
-ENDLESS = "/feeds/{recipient}/stream"
-"""Never ends, so it is tested by itself."""
+ENDLESS = ("/feeds/{recipient}/stream", "/monitor/live/stream")
+"""Never end, so they are tested by themselves."""
 NO_REAL_ADDRESS = r"^https?://[a-z]{1,9}\.invalid(/[a-z]{0,9})?$"
 
 PAGE = "https://lighthouse.example/orders/{order}"
@@ -22,7 +22,8 @@ PAGE = "https://lighthouse.example/orders/{order}"
 def fuzzed(service: str, known: Mapping[str, Sequence[str]]) -> Json:
     """`known`: for the variables of paths and for fields by name, what there is. Both it and anything else is tried."""
     whole: Json = json.loads((DOCUMENTS / f"{service}.json").read_text(encoding="utf-8"))
-    whole["paths"].pop(ENDLESS, None)
+    for path in ENDLESS:
+        whole["paths"].pop(path, None)
     for item in whole["paths"].values():
         for operation in item.values():
             for parameter in operation.get("parameters", ()):

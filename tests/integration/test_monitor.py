@@ -27,14 +27,21 @@ from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS, OrderStatusRecord
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples.checkout import EXAMPLES
+from shared.contracts.examples.payments import EXAMPLES as OF_PAYMENTS
+from shared.contracts.payment_status import AttemptState, PaymentStatusRecord, RefundState
+from shared.contracts.values import OrderStatus
 from shared.settings import KafkaSettings
 from shared.shell.kafka.topics import ensure_topics
 
 TOKEN = "a-token-of-staff"
 EXAMPLE = next(one for one in EXAMPLES if isinstance(one, OrderStatusRecord))
+PAYMENT = next(one for one in OF_PAYMENTS if isinstance(one, PaymentStatusRecord))
 STORES = ("northwind", "southwind", "eastwind")
 SPAN = 20
 """Minutes in which orders are placed."""
+
+
+Status = OrderStatusRecord | PaymentStatusRecord
 
 
 @dataclass
@@ -46,11 +53,34 @@ class Topic:
     start: datetime
     placed: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Minute and store of every order."""
-    published: list[tuple[str, OrderStatusRecord]] = field(default_factory=list)
+    last: dict[tuple[str, str], Status] = field(default_factory=dict)
+    """The last record of every order and payment, by topic and key."""
+    published: list[tuple[str, Status]] = field(default_factory=list)
     garbled: int = 0
 
     def plain_count(self) -> Counter[tuple[str, str]]:
         return Counter(self.placed.values())
+
+    def plain_figures(self) -> Counter[tuple[str, ...]]:
+        """By minute, store, figure and currency."""
+        found: Counter[tuple[str, ...]] = Counter()
+        for status in self.last.values():
+            if isinstance(status, OrderStatusRecord):
+                assert status.placed_at is not None
+                place = (minute(status.placed_at), status.store)
+                found[*place, "orders"] += 1
+                found[*place, "failed"] += status.status is OrderStatus.FAILED
+                if status.paid_at is not None and status.paid is not None:
+                    found[*place, "paid"] += 1
+                    found[minute(status.paid_at), status.store, "revenue", status.currency] += status.paid
+            else:
+                for attempt in status.attempts:
+                    found[minute(attempt.at), status.store, "attempts"] += 1
+                    found[minute(attempt.at), status.store, "declined"] += attempt.status == "declined"
+                for refund in (one for one in status.refunds if one.status == "done"):
+                    found[minute(refund.at), status.store, "refunds"] += 1
+                    found[minute(refund.at), status.store, "refunded", status.currency] += refund.amount
+        return Counter({place: amount for place, amount in found.items() if amount})
 
     async def orders(self, count: int) -> None:
         """Each with several records, some of them twice, and records of earlier orders again."""
@@ -58,17 +88,53 @@ class Topic:
             for _ in range(count):
                 order, store = str(uuid7()), self.rng.choice(STORES)
                 at = self.start + timedelta(seconds=self.rng.randrange(60 * SPAN))
-                self.placed[order] = (at.replace(second=0, microsecond=0).isoformat(), store)
+                self.placed[order] = (minute(at), store)
                 for revision in range(1, self.rng.randint(3, 6)):
-                    await self._send(order, record(store, revision, at if revision > 1 else None))
+                    await self._send(order, self._order(store, revision, at if revision > 1 else None))
+                    if revision > 1:
+                        await self._send(order, self._payment(store, revision, at))
                     if self.rng.random() < 0.3:
                         await self._send(*self.rng.choice(self.published))
+
+    def _order(self, store: str, revision: int, placed_at: datetime | None) -> OrderStatusRecord:
+        if placed_at is None:
+            return record(store, revision, None)
+        paid = placed_at + timedelta(seconds=self.rng.randrange(300)) if self.rng.random() < 0.8 else None
+        status = self.rng.choice((OrderStatus.COMPLETED, OrderStatus.FAILED))
+        update = {"status": status, "paid_at": paid, "paid": self.rng.randrange(9000) if paid else 0}
+        update |= {"updated_at": placed_at + timedelta(minutes=5, seconds=revision)}
+        return record(store, revision, placed_at).model_copy(update=update)
+
+    def _payment(self, store: str, revision: int, at: datetime) -> PaymentStatusRecord:
+        attempts = tuple(
+            AttemptState(
+                attempt=number,
+                status=self.rng.choice(("declined", "captured", "charging")),
+                provider="stripe",
+                amount=900,
+                at=at + timedelta(seconds=number),
+            )
+            for number in range(1, self.rng.randint(2, 4))
+        )
+        refunds = tuple(
+            RefundState(
+                refund=f"r-{number}",
+                attempt=1,
+                status=self.rng.choice(("done", "failed")),
+                amount=self.rng.randrange(1, 500),
+                at=at + timedelta(minutes=number),
+            )
+            for number in range(self.rng.randrange(3))
+        )
+        more = {"attempts": attempts, "refunds": refunds, "updated_at": at + timedelta(minutes=5)}
+        return PAYMENT.model_copy(update={"store": store, "revision": revision, **more})
 
     async def aborted(self, count: int) -> None:
         """Records that are there, but not committed: they do not count."""
         await self.producer.begin_transaction()
         for _ in range(count):
             await self._send(str(uuid7()), record("northwind", 2, self.start), remember=False)
+            await self._send(str(uuid7()), self._payment("northwind", 2, self.start), remember=False)
         await self.producer.flush()
         await self.producer.abort_transaction()
 
@@ -87,20 +153,29 @@ class Topic:
                 await self.producer.send(STATUS.name, value, key=key, headers=given)
                 self.garbled += 1
 
-    async def _send(self, order: str, status: OrderStatusRecord, *, remember: bool = True) -> None:
-        headers = to_headers(envelope(order))
-        await self.producer.send(STATUS.name, encode(status), key=order.encode(), headers=headers)
-        if remember:
-            self.published.append((order, status))
+    async def _send(self, order: str, status: Status, *, remember: bool = True) -> None:
+        headers = to_headers(envelope(order, type(status)))
+        topic = type(status).topic.name
+        await self.producer.send(topic, encode(status), key=order.encode(), headers=headers)
+        if not remember:
+            return
+        self.published.append((order, status))
+        known = self.last.get((topic, order))
+        if known is None or known.revision <= status.revision:
+            self.last[topic, order] = status
+
+
+def minute(at: datetime) -> str:
+    return at.replace(second=0, microsecond=0).isoformat()
 
 
 def record(store: str, revision: int, placed_at: datetime | None) -> OrderStatusRecord:
     return EXAMPLE.model_copy(update={"store": store, "revision": revision, "placed_at": placed_at})
 
 
-def envelope(order: str) -> Envelope:
+def envelope(order: str, type: type[Status] = OrderStatusRecord) -> Envelope:
     now = datetime.now(UTC)
-    return Envelope(uuid7(), OrderStatusRecord.type, "checkout", order, now)
+    return Envelope(uuid7(), type.type, type.topic.owner, order, now)
 
 
 @dataclass
@@ -129,6 +204,18 @@ class Rig:
                 await asyncio.sleep(0.1)
         answer = await self.get("/monitor/orders-per-minute?minutes=180")
         return Counter({(row["minute"].replace(" ", "T"), row["store"]): row["orders"] for row in answer["minutes"]})
+
+    async def figures(self) -> Counter[tuple[str, ...]]:
+        """Once `counts` has been asked."""
+        found: Counter[tuple[str, ...]] = Counter()
+        for row in (await self.get("/monitor/live?minutes=180"))["minutes"]:
+            place = (row["minute"].replace(" ", "T"), row["store"])
+            for figure, amount in row.items():
+                if isinstance(amount, int):
+                    found[*place, figure] = amount
+                elif isinstance(amount, dict):
+                    found.update({(*place, figure, currency): money for currency, money in amount.items()})
+        return Counter({place: amount for place, amount in found.items() if amount})
 
     async def has_read(self, records: int) -> bool:
         try:
@@ -177,7 +264,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         await ensure_topics(KafkaSettings(bootstrap_servers=kafka.bootstrap_servers), [])
         producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id="relay")
         await producer.start()
-        start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=SPAN)
+        start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=SPAN + 10)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         services = Services(environment, logs=tmp_path, services=["monitor"], children=children)
         async with services, aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(5)) as session:
@@ -199,6 +286,7 @@ async def test_its_counts_are_a_plain_count_whenever_it_is_killed(rig: Rig) -> N
     await rig.topic.garbage()
     await rig.topic.orders(50)
     assert await rig.counts() == rig.topic.plain_count()
+    assert await rig.figures() == rig.topic.plain_figures()
     assert rig.monitor.restarts == 4
     assert sum(rig.topic.plain_count().values()) == 1450
     assert await rig.records() == {"counted": len(rig.topic.published), "unknown": 2, "unreadable": 4, "failed": 0}

@@ -139,7 +139,7 @@ async def test_so_does_a_monitor(place: Place, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(topic_reader, "ensure_topics", AsyncMock())  # there is one topic
     since = datetime.now(UTC) - timedelta(hours=1)
     readers = [
-        TopicReader(place.settings, f"orderbus-{place.group}-0", place.topic, lambda record: None, lambda: since)
+        TopicReader(place.settings, f"orderbus-{place.group}-0", [place.topic], lambda record: None, lambda: since)
         for _ in range(2)
     ]
     first = asyncio.create_task(readers[0].run())

@@ -85,7 +85,14 @@ COURSES = (
         'orderbus_ready{service="monitor", worker="monitor-0", part="history"}',
         *(1, 0, 15),
         {"worker": "monitor-0"} | WARNING,
-        "monitor-0 has not read the status topic to its end.",
+        "monitor-0 has not read the status topics to their ends.",
+    ),
+    Course(
+        "OrderbusUnusual",
+        'orderbus_monitor_unusual{service="monitor", worker="monitor-0", store="northwind", what="cards", by="ip"}',
+        *(0, 2, 0),
+        {"store": "northwind", "what": "cards", "by": "ip"} | WARNING,
+        "northwind: unusually many cards from one ip, 2 times.",
     ),
     of_service(
         *("OrderbusOutboxOld", "orderbus_outbox_age_seconds", 90, 2, CRITICAL),

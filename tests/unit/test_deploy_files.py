@@ -23,6 +23,9 @@ from pydantic.fields import FieldInfo
 
 from deploy.settings import all_settings
 from services.declared import declared
+from services.monitor.domain.figures import OrderFigures
+from services.monitor.domain.picture import Picture, SeenOrder
+from services.monitor.domain.unusual import Limits, Source
 from services.monitor.metrics import MonitorMetrics
 from services.registry import PROCESSES
 from shared.settings import PREFIX, ServiceSettings, Settings, fields_of, load_settings, name_of
@@ -46,7 +49,11 @@ def served() -> set[str]:
     metrics.operation("ChargeCard", "done", 0.1)
     monitor = MonitorMetrics("monitor-0", lag=lambda: 0, kept=lambda: 0, starts=lambda: 1)
     monitor.serve_ready(list)
-    monitor.serve_orders(lambda: {"northwind": 1})
+    monitor.serve_figures(lambda: {"northwind": {("orders", ""): 1, ("paid", ""): 1, ("revenue", "EUR"): 500}})
+    picture = Picture(1000, Limits(60, 1, 1, 1))
+    picture.order("o-1", 1, SeenOrder(1, OrderFigures("northwind", 1), (Source("mail", b"1"),)))
+    picture.alerts.look(1)
+    monitor.serve_alerts(picture.alerts, ())
     lines = [line for one in (metrics, monitor) for line in generate_latest(one.registry).decode().splitlines()]
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
 

@@ -17,6 +17,7 @@ import yaml
 from deploy.client.http import api_url
 from deploy.settings import check_settings, load_check_settings, mail_settings, system_settings
 from services.declared import declared
+from services.monitor.records import TOPICS as READ_BY_MONITOR
 from services.registry import PROCESSES, SERVICES, settings_of
 from shared.contracts import TOPICS
 from shared.shell.shell import DRAIN_SECONDS
@@ -374,4 +375,4 @@ class TestPermissions:
         for user in ("monitor", "tools"):
             assert not {thing for name, operation, thing in granted if (name, operation) == (user, "Write")}
         assert {("tools", "Read", topic.name) for topic in TOPICS} <= granted
-        assert ("monitor", "Read", "orders.status.v1") in granted
+        assert {("monitor", "Read", topic) for topic in READ_BY_MONITOR} <= granted

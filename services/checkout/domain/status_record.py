@@ -67,6 +67,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         asked=_asked(order),
         opened=_opened(order),
         retry_after=order.retry_after if order.status in UNPAID else None,
+        client_ip=order.origin.client_ip if order.placed_at else None,
     )
 
 

@@ -1,9 +1,9 @@
-"""Reads one topic with Faust, from a time on, as long as the process runs."""
+"""Reads topics with Faust, from a time on, as long as the process runs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ ASK_SECONDS = 10.0
 STANDSTILL_SECONDS = 60.0
 """Reading begins again when there are records and none is handled for so long."""
 UNASSIGNED_SECONDS = 15.0
-"""Reading begins again when partitions of the topic stay unassigned for so long."""
+"""Reading begins again when partitions of a topic stay unassigned for so long."""
 STOP_SECONDS = 10.0
 TAKEN_SECONDS = 3.0
 """How often it is asked whether another process still has this one's number."""
@@ -37,12 +37,12 @@ class TopicReader:
         self,
         settings: KafkaSettings,
         member: str,
-        topic: str,
+        topics: Sequence[str],
         handle: Callable[[BusRecord], None],
         since: Callable[[], datetime],
     ) -> None:
-        self._settings, self._topic, self._handle = settings, topic, handle
-        self._reading = Reading(settings, member, topic, since)
+        self._settings, self._topics, self._handle = settings, topics, handle
+        self._reading = Reading(settings, member, topics, since)
         self._app: App | None = None
         self.starts = 0
         """How often reading has begun."""
@@ -83,7 +83,7 @@ class TopicReader:
         self._reading.begun = self.complete = self.answering = False
         self.starts += 1
         app = self._app = App(self._reading)
-        app.agent(app.topic(self._topic, value_serializer="raw", key_serializer="raw", acks=False))(self._agent)
+        app.agent(app.topic(*self._topics, value_serializer="raw", key_serializer="raw", acks=False))(self._agent)
         asking = None
         try:
             await app.start()
@@ -118,7 +118,7 @@ class TopicReader:
                 whole = now()
                 self.complete = self.complete or lag == 0
             elif now() - whole > UNASSIGNED_SECONDS:
-                raise RuntimeError("not all partitions of the topic are assigned")
+                raise RuntimeError("not all partitions of the topics are assigned")
             else:
                 self.complete = False
             if lag == 0 or before != self._reading.handled or not self.answering:

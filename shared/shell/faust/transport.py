@@ -4,7 +4,7 @@ connects as the settings say, and begins at a time instead of at committed offse
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,7 +45,7 @@ class Reading:
 
     settings: KafkaSettings
     group: str
-    topic: str
+    topics: Sequence[str]
     since: Callable[[], datetime]
     """The time of the first record to read, asked again whenever reading begins."""
     fetched: dict[Place, int] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         self.time_started = asyncio.get_running_loop().time()
         group = self.reading.group
-        await end_other_membership(new_admin(self.reading.settings, group), group, group, [self.reading.topic])
+        await end_other_membership(new_admin(self.reading.settings, group), group, group, self.reading.topics)
         self._consumer = new_consumer(
             self.reading.settings,
             group_id=group,
@@ -151,13 +151,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             unread += max(0, last - (handled + 1 if handled < fetched else here))
         return unread
 
-    def unassigned(self) -> set[int]:
-        """Partitions of the topic that it was not given, although it is alone in its group."""
+    def unassigned(self) -> set[Place]:
+        """Partitions of the topics that it was not given, although it is alone in its group."""
         consumer = self._consumer
-        assigned = {place.partition for place in consumer.assignment()} if consumer is not None else set()
-        if consumer is None or not assigned:
+        if consumer is None or not consumer.assignment():
             return set()
-        return set(consumer.partitions_for_topic(self.reading.topic) or ()) - assigned
+        assigned = {(place.topic, place.partition) for place in consumer.assignment()}
+        there = {
+            (topic, partition)
+            for topic in self.reading.topics
+            for partition in consumer.partitions_for_topic(topic) or ()
+        }
+        return there - assigned
 
     async def ask(self) -> None:
         """Raises an error when the broker does not answer, or has given us nothing to read."""

@@ -49,7 +49,7 @@ def test_everything_submitted_is_in_the_status_record() -> None:
         billing_fields=fields,
         offer="spring",
         locale="en-GB",
-        origin=Source(link=LINK, source="newsletter", tags=("spring",), analytics_consent=True),
+        origin=Source(link=LINK, source="newsletter", tags=("spring",), analytics_consent=True, client_ip="192.0.2.7"),
         purchaser_role="instructor",
         terms="2026-01",
         terms_accepted_at=START,
@@ -63,6 +63,7 @@ def test_everything_submitted_is_in_the_status_record() -> None:
         "GB123456789",
         fields,
     )
+    assert record.client_ip == "192.0.2.7"
     assert (record.link, record.source, record.tags, record.analytics_consent) == (
         LINK,
         "newsletter",

@@ -15,6 +15,9 @@ from deploy.check import monitor as check
 from deploy.check.databases import Database
 from deploy.settings import load_system_settings
 from services.monitor.app import Monitor
+from services.monitor.domain.figures import OrderFigures
+from services.monitor.domain.minutes import minute_of
+from services.monitor.domain.picture import SeenOrder
 from services.monitor.settings import MonitorSettings
 from shared.settings import KafkaSettings
 from tests.unit.test_registry import no_settings
@@ -22,6 +25,11 @@ from tests.unit.test_registry import no_settings
 __all__ = ["no_settings"]
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 TOKEN = SecretStr("a-token-of-staff")
+
+
+def placed(monitor: Monitor, order: str, store: str, at: datetime) -> None:
+    minute = minute_of(at)
+    monitor.picture.order(order, 1, SeenOrder(minute, OrderFigures(store, minute)))
 
 
 class Checkout:
@@ -62,16 +70,16 @@ async def test_the_same_counts_say_nothing(monitor: Monitor, ask: Any) -> None:
     monitor.reader.complete = True
     at = NOON - timedelta(minutes=5)
     for number in range(3):
-        monitor.table.count(f"o-{number}", 1, "north", at)
-    monitor.table.count("o-now", 1, "north", NOON - timedelta(seconds=30))
+        placed(monitor, f"o-{number}", "north", at)
+    placed(monitor, "o-now", "north", NOON - timedelta(seconds=30))
     assert await ask(at, at, at) == []
 
 
 async def test_a_difference_is_told(monitor: Monitor, ask: Any) -> None:
     monitor.reader.complete = True
     at = NOON - timedelta(minutes=5)
-    monitor.table.count("o-1", 1, "north", at)
-    monitor.table.count("o-2", 1, "south", at)
+    placed(monitor, "o-1", "north", at)
+    placed(monitor, "o-2", "south", at)
     assert await ask(at, at) == [
         "north, 11:55 UTC: it counts 1 orders, checkout has placed 2. Start it again: it then counts again.",
         "south, 11:55 UTC: it counts 1 orders, checkout has placed 0. Start it again: it then counts again.",

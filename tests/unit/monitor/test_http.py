@@ -12,7 +12,9 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
 from services.monitor.app import Monitor
-from services.monitor.domain.orders_per_minute import OrdersPerMinute, minute_of
+from services.monitor.domain.figures import OrderFigures
+from services.monitor.domain.minutes import minute_of
+from services.monitor.domain.picture import SeenOrder
 from services.monitor.settings import MonitorSettings
 from shared.api_clients import ApiClientSettings
 from shared.settings import KafkaSettings
@@ -42,7 +44,8 @@ def monitor() -> Monitor:
     settings = MonitorSettings(kafka=KafkaSettings(bootstrap_servers="nowhere:9092"), api_clients=clients)
     made = Monitor(settings, "monitor-0", lambda: NOON)
     for number, (store, minutes) in enumerate([("north", 1), ("north", 1), ("south", 1), ("south", 90), ("north", 0)]):
-        made.table.count(f"o-{number}", 1, store, NOON - timedelta(minutes=minutes))
+        placed = minute_of(NOON - timedelta(minutes=minutes))
+        made.picture.order(f"o-{number}", 1, SeenOrder(placed, OrderFigures(store, placed)))
     return made
 
 
@@ -136,6 +139,6 @@ def test_every_route_says_who_may_call_it_and_the_page_names_its_permission(moni
 
 
 def test_what_it_keeps_is_what_its_settings_say(monitor: Monitor) -> None:
-    assert monitor.table.since == minute_of(NOON - timedelta(hours=24))
+    assert monitor.picture.begins == monitor.picture.figures.since == minute_of(NOON - timedelta(hours=24))
     assert monitor._from() == NOON - timedelta(hours=25)
-    assert isinstance(monitor.table, OrdersPerMinute)
+    assert monitor.picture.activity.origins.since == minute_of(NOON - timedelta(minutes=59))
