@@ -123,6 +123,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         order_work.OrderPaidElsewhere,
         order_work.OrderAsked,
         order_work.OrderAnswered,
+        order_work.OrderNoted,
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
