@@ -10,12 +10,13 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import TypedDict
 
 from services.staff.archived import (
+    PARTS,
     Cursor,
     FoundOrder,
     Place,
@@ -200,11 +201,12 @@ class OrderPage:
             if query.as_of:
                 found = await _as_it_was(connection, found, query.as_of)
         tag = etag(found.revisions)
-        headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "private, no-cache"}
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if has_tag(header_in(request, IF_NONE_MATCH), tag):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        parts = (found.records.get(part) for part in ("order", "payment", "deliveries", "messages"))
-        return json_response(WholeOrder(found.order_id, found.revisions, *parts, query.as_of), headers=headers)
+        records = {part: found.records.get(part) for part in PARTS.values()}
+        whole = WholeOrder(found.order_id, found.revisions, **records, as_of=query.as_of)
+        return json_response(whole, headers=headers)
 
     async def timeline(self, request: web.Request) -> web.Response:
         query = query_in(request, PageQuery)
@@ -259,7 +261,7 @@ async def _as_it_was(connection: AsyncConnection, order: FoundOrder, at: datetim
 
 def etag(revisions: Mapping[str, int]) -> str:
     """`"12-4-0-2"`: the records' revisions."""
-    return f'"{"-".join(str(revisions.get(part, 0)) for part in ("order", "payment", "deliveries", "messages"))}"'
+    return f'"{"-".join(str(revisions.get(part, 0)) for part in PARTS.values())}"'
 
 
 def has_tag(given: str, tag: str) -> bool:
