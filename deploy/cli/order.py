@@ -11,6 +11,7 @@ from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
+from deploy.cli.order_explanation import explained, lines
 from deploy.cli.order_page import show_order
 from deploy.cli.order_timeline import whole_timeline
 from deploy.cli.target import api_client
@@ -25,6 +26,9 @@ Named = Annotated[
 async def order(
     number: Named = "",
     newest: Annotated[bool, typer.Option("--newest", help="The order that was created last.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Why it is where it is: what waits for what, and what may be done.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,9 +36,13 @@ async def order(
     if newest == bool(number):
         raise UsageError("Name an order by its number or id, or give --newest.")
     async with api_client(data) as api:
-        found = await whole_order(api, number or await _newest(api))
+        name = number or await _newest(api)
+        found = await explained(api, name) if explain else await whole_order(api, name)
     if as_json:
         console.show_json(found)
+    elif explain:
+        for line in lines(found):
+            console.show(line, 12)
     else:
         show_order(found)
 
