@@ -13,6 +13,7 @@ from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
 from services.checkout.domain.store import Store
 from services.checkout.domain.store_settings import last_record
+from services.checkout.explanation import explain
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
@@ -123,6 +124,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         order_work.OrderPaidElsewhere,
         order_work.OrderAsked,
         order_work.OrderAnswered,
+        order_work.OrderNoted,
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
@@ -161,6 +163,7 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         gauges=GAUGES,
         invariants=[Invariants(Order, broken)],
         attention=ATTENTION,
+        explain=explain,
         status_records={Order: status_record, Store: last_record},
         own_reports=[UntoldStores(engine)],
     )

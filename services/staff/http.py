@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
+from services.staff.order_page import add_order_page
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
@@ -14,5 +15,6 @@ def routes(people: People) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         add_saved_views(application, api)
         add_people(application, people)
+        add_order_page(application, api)
 
     return add

@@ -104,6 +104,10 @@ class OrderAccepted(Event, type="order.accepted", topic=ORDERS):
     amount: Amount
     """What is charged."""
     currency: Currency
+    reason: Text = ""
+    """Why, as staff wrote it. The customer never reads it."""
+    by_rule: bool = False
+    """The store's rule accepted it, not staff."""
 
 
 class OrderDeclined(Event, type="order.declined", topic=ORDERS):
@@ -111,3 +115,5 @@ class OrderDeclined(Event, type="order.declined", topic=ORDERS):
 
     note: Text = ""
     """A text for the customer."""
+    reason: Text = ""
+    """Why, as staff wrote it. The customer never reads it."""

@@ -127,6 +127,10 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     """Why the store's rules hold it for verification: nothing is delivered until staff release it."""
     to_approve: bool | None = None
     """Staff accept or decline it before it is charged: `order.approval_requested` says when it is ready for that."""
+    until: AwareDatetime | None = None
+    """When the time to pay ends. Missing from older builds."""
+    client_ip: Short | None = None
+    """The customer's IP address, as the storefront named it, for staff."""
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):
@@ -233,6 +237,8 @@ class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):
 
     attempt: Count
     """The number of the latest payment attempt."""
+    by_hand: bool = False
+    """Staff complete the order by hand; otherwise the time to pay is over."""
 
 
 class OrderPaid(Event, type="order.paid", topic=ORDERS):
@@ -289,8 +295,7 @@ class OrderDeliveryWaiting(Event, type="order.delivery_waiting", topic=ORDERS):
 
 
 class OrderSupplyLow(Event, type="order.supply_low", topic=ORDERS):
-    """Little is left of what the order took from. Nothing of it is held up, but staff must see to it: by and by others
-    will be."""
+    """Little is left of what the order took from. Nothing of it is held up, but staff must see to it."""
 
     what: Line
     """What is low, for staff: `pool Game keys`."""
@@ -311,6 +316,10 @@ class OrderCompleted(Event, type="order.completed", topic=ORDERS):
 
     by_hand: bool = False
     """Staff completed it, by `order.complete`."""
+    by: Short = ""
+    """Who, in that case. Missing from older builds."""
+    note: Text = ""
+    """What they noted."""
 
 
 class OrderCancelled(Event, type="order.cancelled", topic=ORDERS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -130,3 +130,17 @@ class OrderPaidElsewhere(Event, type="order.paid_elsewhere", topic=ORDERS):
     """Who completed it."""
     given: bool = False
     """It is given for nothing."""
+
+
+class OrderNoted(Event, type="order.noted", topic=ORDERS):
+    """Something about the order that no other event tells: what staff noted, or a message that came too late. For its
+    timeline; nothing follows from it."""
+
+    what: Short
+    """The wire type of what happened: `order.note`, `payment.captured`."""
+    text: Text
+    """What happened, for staff."""
+    by: Short = ""
+    """Whose doing it is: `staff:anna`, `customer`."""
+    detail: dict[str, Any] = Field(default_factory=dict)
+    """More of it, by name: an attempt, a reason."""

@@ -328,6 +328,10 @@ async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_o
 
         (waits,) = (await get("/operations?key=b-1"))["operations"]
         assert (waits["kind"], waits["destination"], waits["attempts"]) == ("SendBox", "SendBox", 0)
+        explained = await get("/orders/b-1/explain")
+        assert explained["operations"] == [waits]
+        assert (explained["says"], explained["parked"]) == (None, [])
+        assert (await get("/orders/unknown/explain"))["operations"] == []
         assert (waits["paused"], waits["next_try"], waits["calls"]) == (fault.text, None, [])
         everything = await get("/operations")
         assert [each["key"] for each in everything["operations"]] == ["b-1", "b-2"]

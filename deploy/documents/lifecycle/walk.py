@@ -13,6 +13,7 @@ from services.checkout.domain.order import Order
 from services.checkout.domain.timeline import TimelineEntry
 from services.declared import declared
 from shared.contracts.checkout import OrderStatusRecord
+from shared.contracts.order_work import OrderNoted
 from shared.core import Refused, Step
 from shared.core.ids import hashed_id
 from shared.shell.inbound.message import UnknownCommand
@@ -76,7 +77,7 @@ def _stays(before: Order, after: Order, life: Life) -> Cell:
     texts = [entry.text for entry in life.last.of(TimelineEntry)]
     if texts and NO_EFFECT in texts[-1]:
         return Cell(Kind.NO_EFFECT, (texts[-1].partition(NO_EFFECT)[2].removesuffix(".)"),))
-    events = tuple(event.type for event in life.published if not isinstance(event, OrderStatusRecord))
+    events = tuple(event.type for event in life.published if not isinstance(event, OrderStatusRecord | OrderNoted))
     events += tuple(sent.command.type for sent in life.sent)
     if changed := tuple(_changes(before, after)):
         return Cell(Kind.CHANGES, changed, events)

@@ -24,7 +24,7 @@ def accepted(order: Order, command: AcceptOrder, context: Context) -> Decision[O
         return Refused("not_verified", "The customer's card is not verified. It cannot be charged.")
     change = OrderChange(order, context)
     change.note(command.type, f"Accepted: {_what_follows(order)}", reason=command.reason)
-    _accept(change)
+    _accept(change, command.reason)
     return change.decision()
 
 
@@ -40,7 +40,7 @@ def approval_due(order: Order, timer: ApprovalDue, context: Context) -> Decision
             ask_staff(change)
         return change.without_effect("staff decide it" if waits else "")
     change.note("order.accept", f"Accepted by the store's rule: {_what_follows(order)}", actor="system")
-    _accept(change)
+    _accept(change, by_rule=True)
     return change.decision()
 
 
@@ -52,11 +52,11 @@ def _by_hand(order: Order) -> bool:
     return submission.provider_of(order.choice, order.payment_providers) == MANUAL
 
 
-def _accept(change: OrderChange) -> None:
+def _accept(change: OrderChange, reason: str = "", *, by_rule: bool = False) -> None:
     order = change.state
     change.move_to(OrderStatus.ACCEPTED)
     change.cancel_timer(PaymentOverdue)
-    change.publish(OrderAccepted(amount=order.purchased, currency=order.currency))
+    change.publish(OrderAccepted(amount=order.purchased, currency=order.currency, reason=reason, by_rule=by_rule))
     if order.purchased == 0:
         change.note("order.paid", "Free order: no payment needed.")
         complete_payment(change)
@@ -74,7 +74,7 @@ def declined(order: Order, command: DeclineOrder, context: Context) -> Decision[
     change = OrderChange(order, context)
     change.note(command.type, "Declined: nothing is charged.", reason=command.reason, note=command.note)
     change.move_to(OrderStatus.DECLINED, command.note or None)
-    change.publish(OrderDeclined(note=command.note))
+    change.publish(OrderDeclined(note=command.note, reason=command.reason))
     change.cancel_timer(PaymentOverdue)
     return change.decision()
 

@@ -93,7 +93,7 @@ def other_card(order: Order, command: CheckoutPaymentRetried, context: Context) 
     change.set(choice=command.payment)
     if submission.provider_of(command.payment, order.payment_providers) == MANUAL:
         change.set(verification=NONE, card_check=CardCheck.NONE)
-        change.note(command.type, "The customer pays by hand once the order is accepted.")
+        change.note(command.type, "The customer pays by hand once the order is accepted.", told=False)
         receive(change)
     else:
         request_verification(change)

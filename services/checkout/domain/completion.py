@@ -44,11 +44,12 @@ def completed(order: Order, command: CompleteOrder, context: Context) -> Decisio
         return change.decision()
     failed = _failed(order)
     again = order.status is S.COMPLETED
-    change.note(command.type, "Its failed actions run again." if again and failed else DONE, note=command.note)
+    text = "Its failed actions run again." if again and failed else DONE
+    change.note(command.type, text, told=order.completed_at is None, note=command.note)
     if command.restore_refunded:
         _restore(change)
     if order.status is not S.COMPLETED:
-        _complete(change)
+        _complete(change, context.actor, command.note)
     if failed and (again or command.latest_configuration):
         items = tuple(part.item.item if isinstance(part, Line) else part.id for part in failed)
         change.send(context.key, RetryDelivery(items=items, latest=command.latest_configuration))
@@ -127,7 +128,7 @@ def _begin(change: OrderChange, command: CompleteOrder) -> None:
     if order.charge is ChargeState.NONE:
         _finish(change)
         return
-    change.note(command.type, COMPLETING, note=command.note)
+    change.note(command.type, COMPLETING, told=False, note=command.note)
     if not order.is_closing:
         ask_payments(change, COMPLETING)
 
@@ -142,10 +143,10 @@ def end_closing(change: OrderChange) -> None:
 
 def end_completion(change: OrderChange) -> None:
     """The payment came through while staff completed the order: it is the order's, and nothing else is recorded."""
-    if change.before.completion:
+    if completion := change.before.completion:
         text = "Completed manually. The payment with the provider came through: nothing was recorded besides."
-        change.note(CompleteOrder.type, text, actor=change.before.completion.actor)
-        _complete(change)
+        change.note(CompleteOrder.type, text, told=False, actor=completion.actor)
+        _complete(change, completion.actor, completion.note)
 
 
 def _finish(change: OrderChange) -> None:
@@ -190,7 +191,7 @@ def _finish(change: OrderChange) -> None:
         note=completion.note,
         reference=paid.reference if paid else "",
     )
-    _complete(change)
+    _complete(change, completion.actor, completion.note)
 
 
 def _words(method: str) -> str:
@@ -200,7 +201,7 @@ def _words(method: str) -> str:
 # Paid
 
 
-def _complete(change: OrderChange) -> None:
+def _complete(change: OrderChange, by: str, note: str) -> None:
     """Whatever is left to deliver. What waits to be started begins; deliveries in progress continue."""
     order = change.state
     if order.to_start:
@@ -208,7 +209,7 @@ def _complete(change: OrderChange) -> None:
     change.move_to(S.COMPLETED, order.message if order.status is S.REFUNDED else None)
     hand_over(change)
     if order.completed_at is None:
-        change.publish(OrderCompleted(by_hand=True))
+        change.publish(OrderCompleted(by_hand=True, by=by, note=note))
 
 
 # Restored
@@ -233,4 +234,4 @@ def _restore(change: OrderChange) -> None:
     if ended := [line.title for line in order.lines if line.has_ended and not line.item.is_delivery_charge]:
         text = f"{text} Not delivered again: {', '.join(ended)}."[:LONGEST_TEXT]
     change.set(message=text)
-    change.note("order.restored", text, refunds=[refund.id for refund in kept])
+    change.note("order.restored", text, told=False, refunds=[refund.id for refund in kept])

@@ -73,7 +73,7 @@ def noted(order: Order, command: NoteOrder, context: Context) -> Decision[Order]
     email = order.customer.email.lower() if order.customer and about_customer else ""
     _write(change, "customer_note" if about_customer else "note", command.text, email=email)
     change.set(notes=order.notes + 1)
-    change.note(command.type, f"A note on the {command.about} was added.")
+    change.note(command.type, f"A note on the {command.about} was added.", told=False)
     return change.decision()
 
 
@@ -82,7 +82,8 @@ def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision
     change, count = OrderChange(order, context), len(command.attachments)
     _write(change, "message", command.text, command)
     change.set(messages=order.messages + 1)
-    change.note(command.type, f"A message of the {command.sender} was handed in.", attachments=count or None)
+    text = f"A message of the {command.sender} was handed in."
+    change.note(command.type, text, told=False, attachments=count or None)
     return change.decision()
 
 

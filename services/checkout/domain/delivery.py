@@ -254,7 +254,8 @@ def _announce(change: OrderChange) -> None:
             change.publish(OrderFailed(reason=change.state.message or ""))
             change.note("order.failed", "Needs attention.", actor="system")
         case OrderStatus.PROCESSING:
-            change.note("order.delivery_resumed", "Delivery resumed.", actor="system")
+            told = any(isinstance(event, OrderDeliveryResumed) for event in change.events)
+            change.note("order.delivery_resumed", "Delivery resumed.", told=told, actor="system")
 
 
 def _delivered_items(part: Line | Extra) -> Iterator[DeliveredItem]:

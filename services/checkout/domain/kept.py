@@ -47,7 +47,8 @@ def erased(order: Order, timer: AbandonedKept, context: Context) -> Decision[Ord
         expire(change, NOT_SUBMITTED)
     items = order.opened.items if order.opened else ()
     change.set(opened=Opened(None, items) if items else None, country=None, locale=None, origin=Source())
-    change.note("checkout.kept", "What the checkout told when it was opened is erased, but for what was in the cart.")
+    text = "What the checkout told when it was opened is erased, but for what was in the cart."
+    change.note("checkout.kept", text, told=False)
     return change.decision()
 
 

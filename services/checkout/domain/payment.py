@@ -149,7 +149,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     end_check(change)
     if order.elsewhere and fact.provider == MANUAL and fact.attempt == order.attempts:
         change.set(in_ledger=True)
-        change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", **detail)
+        change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", told=False, **detail)
         return change.decision()
     if order.paid or not (order.status in CAPTURE_COUNTS or order.payment_failed):
         change.note(fact.type, text, **detail)
@@ -161,7 +161,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     elif order.status in VOID:
         text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
         change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=context.at)
-    change.note(fact.type, text, **detail)
+    change.note(fact.type, text, told=in_full and order.status not in VOID, **detail)
     if not in_full:
         open_to_pay(change)
     if in_full and (order.status in UNDER_WAY or order.payment_failed):

@@ -63,7 +63,8 @@ def reopened(order: Order, command: ReopenOrder, context: Context) -> Decision[O
         )
     )
     times = counted(command.tries, "time")
-    change.note(command.type, f"The customer may try to pay {times} more.", note=command.note, until=until)
+    text = f"The customer may try to pay {times} more."
+    change.note(command.type, text, told=False, note=command.note, until=until)
     return change.decision()
 
 

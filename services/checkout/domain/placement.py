@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from services.checkout.domain import submission
@@ -191,7 +192,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         deadline=None if waits else until,
     )
     placed = change.state
-    change.publish(_placed(placed, checkout.customer))
+    change.publish(_placed(placed, checkout.customer, until))
     change.cancel_timer(SubmissionOverdue)
     keep_no_more(change, store)
     if not waits or placed.verification != NONE:
@@ -201,7 +202,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     text = (
         f"Placed: {counted(len(checkout.items), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
     )
-    amounts = {"total": placed.total, "purchased": placed.purchased}
+    amounts: dict[str, Any] = {"total": placed.total, "purchased": placed.purchased}
     if placed.held:
         text = f"{text} Held for verification: {placed.held}."
     change.note("order.placed", text, number=placed.number, **amounts, until=until, client_ip=placed.origin.client_ip)
@@ -231,7 +232,7 @@ def _rules_of(store: Store, checkout: CheckoutSubmitted) -> dict[str, Any]:
     }
 
 
-def _placed(order: Order, customer: Customer) -> OrderPlaced:
+def _placed(order: Order, customer: Customer, until: datetime) -> OrderPlaced:
     return OrderPlaced(
         number=order.number,
         store=order.store,
@@ -253,4 +254,6 @@ def _placed(order: Order, customer: Customer) -> OrderPlaced:
         offer=order.offer,
         held=order.held,
         to_approve=order.status is OrderStatus.RECEIVED or None,
+        until=until,
+        client_ip=order.origin.client_ip,
     )

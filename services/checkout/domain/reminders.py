@@ -59,7 +59,8 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
         )
         change.note(OrderPaymentReminder.type, f"Reminder {due} to pay.", actor="system", reminder=due)
     else:
-        change.note(OrderPaymentReminder.type, f"Reminder {due} left out: it cannot be paid now.", actor="system")
+        text = f"Reminder {due} left out: it cannot be paid now."
+        change.note(OrderPaymentReminder.type, text, told=False, actor="system")
     return change.decision()
 
 

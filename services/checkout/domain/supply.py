@@ -16,7 +16,7 @@ from shared.core import Context, Decision
 def pool_low(order: Order, fact: PoolLow, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     days = (context.at - fact.since) // timedelta(days=1)
-    age = f", for {counted(days, 'day')} now" if days else ""
+    age = f", for {counted(days, 'day')} now" if days > 0 else ""
     waits = f" Orders wait for it: {fact.waiting}." if fact.waiting else ""
     text = f"{counted(fact.left, 'code')} left, fewer than {fact.low_water}{age}.{waits} Import more."
     what = f"pool {fact.name}"[:200]

@@ -17,6 +17,12 @@ EXAMPLES: tuple[Message, ...] = (
     order_work.ReopenOrder(tries=2, note="The customer has a new card."),
     order_work.OrderAsked(wants="cancel", text="I ordered it twice."),
     order_work.OrderAnswered(wants="cancel", granted=True, text="Your order is cancelled."),
+    order_work.OrderNoted(
+        what="payment.captured",
+        text="53.80 GBP captured with visa ending 4242. The order is cancelled: the payment will be refunded.",
+        by="provider:stripe",
+        detail={"attempt": 1, "card": "visa ending 4242"},
+    ),
     order_work.OrderPaidElsewhere(
         attempt=2,
         number=NUMBER,

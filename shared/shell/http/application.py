@@ -15,6 +15,7 @@ from shared.shell.http.access import RequestHandler, add_probe
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.attention import add_attention
 from shared.shell.http.declaration import Declaration, DeclaredResponse
+from shared.shell.http.explain import add_explain
 from shared.shell.http.limits import MAX_REQUEST, Limits
 from shared.shell.http.openapi import add_document
 from shared.shell.http.operations import add_operations
@@ -97,6 +98,7 @@ def application(
     add_undeliverable(app, api.store)
     add_operations(app, api.engine, operations)
     add_attention(app, api.engine, registry.service)
+    add_explain(app, api.engine, registry.service, api.clock)
     if registry.service.routes:
         registry.service.routes(app, api)
     return app

@@ -8,7 +8,10 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from shared.core import Core, Event, Message, Operation, Outcome, Ref, Refusal, Report, Topic
+from shared.core.explanation import Explanation
 from shared.core.projection import Projection
 from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
@@ -78,6 +81,8 @@ class Service:
     is enough."""
     attention: Mapping[str, AttentionReader] = field(default_factory=dict)
     """What waits for staff in its own tables, by what it is in words."""
+    explain: Callable[[AsyncConnection, str, datetime], Awaitable[Explanation | None]] | None = None
+    """Why an order is where it is, by the service's own rules: of its id, at a time. None: it does not know it."""
     upkeep: Sequence[Callable[[datetime], Awaitable[None]]] = ()
     """Done by each worker when it starts and every hour, with the time: what older builds do not keep in its tables."""
     own_reports: Sequence[Callable[[datetime], Awaitable[Sequence[OwnReport]]]] = ()

@@ -15,6 +15,7 @@ from shared.contracts.checkout import OrderStatusRecord, OrderStrayCharge
 from shared.contracts.delivery_work import OrderWaitsForStaff
 from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ItemDelivered, StockReserved
+from shared.contracts.order_work import OrderNoted
 from shared.contracts.payments import PaymentCaptured, PaymentRefunded
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, DeliveryCharge, PaymentChoice, SubmittedItem
 from shared.contracts.stores import ConfigureStore, DefineSku
@@ -65,8 +66,8 @@ class OrderScenario(Scenario[Order]):
 
     @property
     def facts(self) -> list[Event]:
-        """What the last call published, without the status record."""
-        return [event for event in self.published if not isinstance(event, OrderStatusRecord)]
+        """What the last call published, without the status record and what is said for the timeline only."""
+        return [event for event in self.published if not isinstance(event, OrderStatusRecord | OrderNoted)]
 
     def record(self) -> OrderStatusRecord:
         """The latest status record."""
@@ -80,7 +81,7 @@ class OrderScenario(Scenario[Order]):
 ASKS_THE_CUSTOMER = {"order.payment_requested", "order.payment_declined", "order.payment_action_required"}
 
 
-FOR_STAFF = (OrderWaitsForStaff, OrderStrayCharge)
+FOR_STAFF = (OrderWaitsForStaff, OrderStrayCharge, OrderNoted)
 """What is told of an order without a change of it."""
 
 
@@ -91,6 +92,11 @@ def check_step(step: Step) -> None:
     before, decision, after = step.before, step.decision, step.decision.state
     assert before is None or not is_silent(decision), "it cannot be told that the message came"
     statuses = [event for event in decision.events if isinstance(event, OrderStatusRecord)]
+    noted = {(event.what, event.text) for event in decision.events if isinstance(event, OrderNoted)}
+    entries = {(it.what, it.text) for it in decision.records if isinstance(it, TimelineEntry)}
+    assert noted <= entries, "what is told for the timeline is in it"
+    late = {it for it in entries if "(No effect: " in it[1]}
+    assert late <= noted, "no other event tells why"
     if after is before or after is None:
         assert all(isinstance(event, FOR_STAFF) for event in decision.events), "it says nothing new of it"
         return

@@ -174,7 +174,7 @@ def test_a_request_that_is_sold_out_is_cancelled() -> None:
 def test_an_accepted_order_is_charged_with_the_kept_card() -> None:
     order = verified().hear(AcceptOrder(reason="Can be made by May."), actor="staff:anna")
     acceptance, charge = order.facts
-    assert acceptance == OrderAccepted(amount=1000, currency="USD")
+    assert acceptance == OrderAccepted(amount=1000, currency="USD", reason="Can be made by May.")
     assert isinstance(charge, OrderPaymentRequested)
     assert (charge.attempt, charge.amount, charge.kept_card, charge.payment_method) == (1, 1000, True, None)
     assert charge.until == order.at + GRACE
@@ -272,7 +272,7 @@ def test_a_customer_whose_card_is_declined_can_choose_to_pay_by_hand() -> None:
 
 def test_a_declined_order_is_never_charged() -> None:
     order = verified().hear(DeclineOrder(reason="Too far away.", note="We are fully booked."), actor="staff:anna")
-    assert order.facts == [OrderDeclined(note="We are fully booked.")]
+    assert order.facts == [OrderDeclined(note="We are fully booked.", reason="Too far away.")]
     assert (order.state.status, order.record().message) == (OrderStatus.DECLINED, "We are fully booked.")
     assert order.pending == {}
     assert order.refuses(AcceptOrder()).code == "not_received"
@@ -318,7 +318,7 @@ def test_an_order_up_to_the_limit_is_accepted_by_the_stores_rule() -> None:
     assert not order.all.of(OrderApprovalRequested), "staff need not look at it"
     assert not order.all.of(OrderPaymentRequested)
     order.let_go_off("ApprovalDue")
-    assert order.all.of(OrderAccepted) == [OrderAccepted(amount=1000, currency="USD")]
+    assert order.all.of(OrderAccepted) == [OrderAccepted(amount=1000, currency="USD", by_rule=True)]
     assert order.all.of(OrderPaymentRequested)[0].kept_card
     assert order.state.status is OrderStatus.ACCEPTED
 

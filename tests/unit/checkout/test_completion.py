@@ -77,7 +77,8 @@ def test_an_order_that_was_paid_elsewhere_is_paid_and_completed_and_its_actions_
         *(2, 3500, "bank_transfer", "SEPA-1"),
     )
     assert (elsewhere.by, elsewhere.given, [item.item for item in elsewhere.items]) == ("staff:anna", False, ["1", "2"])
-    assert (paid, completed) == (OrderPaid(amount=3500, currency="USD"), OrderCompleted(by_hand=True))
+    assert paid == OrderPaid(amount=3500, currency="USD")
+    assert completed == OrderCompleted(by_hand=True, by="staff:anna", note="On the statement of March 3.")
     record = order.record()
     assert (record.status, record.payment_status, record.paid) == (S.COMPLETED, PaymentStatus.PAID, 3500)
     assert (record.paid_elsewhere, record.given, record.pay_url) == (TRANSFER, False, None)
@@ -92,7 +93,8 @@ def test_an_order_that_is_given_counts_nothing_as_paid() -> None:
 
     elsewhere, paid, completed = order.facts
     assert isinstance(elsewhere, OrderPaidElsewhere) and elsewhere.given and elsewhere.amount == 0
-    assert (paid, completed) == (OrderPaid(amount=0, currency="USD"), OrderCompleted(by_hand=True))
+    assert paid == OrderPaid(amount=0, currency="USD")
+    assert completed == OrderCompleted(by_hand=True, by="staff:anna")
     assert (order.record().paid, order.record().given) == (0, True)
 
 
@@ -169,7 +171,7 @@ def test_where_it_cannot_be_paid_elsewhere(order: OrderScenario, code: str) -> N
 
 def test_an_open_charge_is_cancelled_first() -> None:
     order = completing()
-    assert order.facts == [OrderPaymentClosing(attempt=1)]
+    assert order.facts == [OrderPaymentClosing(attempt=1, by_hand=True)]
     assert (order.record().status, order.record().message) == (
         S.PENDING_PAYMENT,
         "Staff complete it by hand, once the open payment is cancelled.",
@@ -209,13 +211,13 @@ def test_a_charge_that_comes_through_after_it_changes_nothing() -> None:
 def test_payments_is_asked_again_until_it_answers_also_before_the_deadline() -> None:
     order = completing()
     order.at += FIRST_REMINDER
-    assert order.hear(PaymentOverdue()).facts == [OrderPaymentClosing(attempt=1)]
+    assert order.hear(PaymentOverdue()).facts == [OrderPaymentClosing(attempt=1, by_hand=True)]
     assert order.record().status is S.PENDING_PAYMENT
 
 
 def test_it_waits_while_the_outcome_is_unknown() -> None:
     order = reserved_order().given(PaymentUnresolved(attempt=1, text="No answer."), ELSEWHERE)
-    assert order.facts == [OrderPaymentClosing(attempt=1)]
+    assert order.facts == [OrderPaymentClosing(attempt=1, by_hand=True)]
     order.hear(captured(3500))
     assert (order.record().status, order.record().paid_elsewhere) == (S.COMPLETED, None)
 

@@ -130,7 +130,7 @@ def test_deliveries_continue_after_staff_completed_the_order() -> None:
 
     sent, completed = order.hear(CompleteOrder(note="Handed over."), actor="staff:anna").facts
     assert isinstance(sent, OrderItemsDelivered)
-    assert completed == OrderCompleted(by_hand=True)
+    assert completed == OrderCompleted(by_hand=True, by="staff:anna", note="Handed over.")
     assert [type(event) for event in order.hear(delivered("2")).facts] == [OrderItemsDelivered]
     assert order.refuses(CompleteOrder()).code == "not_completable"
 

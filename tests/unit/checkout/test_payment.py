@@ -158,7 +158,7 @@ def test_a_timer_that_was_overtaken_only_adds_a_timeline_entry() -> None:
     order = paid_order("course")
 
     for timer, text in ((PaymentOverdue(), "time to pay"), (SubmissionOverdue(), "time to submit the checkout")):
-        assert order.hear(timer).published == []
+        assert order.hear(timer).facts == []
         assert order.timeline[-1].text == f"The {text} is over. (No effect: the order is processing.)"
     assert order.state.status is OrderStatus.PROCESSING
 

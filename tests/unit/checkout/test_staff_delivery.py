@@ -112,12 +112,12 @@ def test_what_staff_have_completed_by_hand_is_told_no_more_but_access_that_is_le
     order = paid_order("course")
     waits = DeliveryWaitsForStaff(what="Course", text="Course: Call Ada.", since=order.at)
     order.hear(CompleteOrder(note="Done.")).hear(waits)
-    assert order.published == []
+    assert order.facts == []
     assert order.timeline[-1].text.endswith("(No effect: the order is completed.)")
     order.hear(waits.model_copy(update={"access_left": True}))
-    assert len(order.published) == 1
+    assert len(order.facts) == 1
     order.hear(waits.model_copy(update={"since": order.at}))
-    assert len(order.published) == 1, "it began to wait since then"
+    assert len(order.facts) == 1, "it began to wait since then"
 
 
 def test_the_age_of_a_failure_is_not_changed_by_what_else_happens() -> None:

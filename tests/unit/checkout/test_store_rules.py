@@ -271,7 +271,7 @@ def test_who_cannot_pay_is_not_reminded() -> None:
 
 def test_a_reminder_that_comes_too_late_says_why_it_is_left_out() -> None:
     one = order(payment=REMINDERS).given(submission("course"), StockReserved())
-    assert one.let_go_off(PaymentOverdue).hear(PaymentReminder()).published == []
+    assert one.let_go_off(PaymentOverdue).hear(PaymentReminder()).facts == []
     assert one.timeline[-1].text == "Time to remind of the payment. (No effect: the time to pay is over.)"
     one.hear(CancelOrder()).hear(PaymentReminder())
     assert one.timeline[-1].text == "Time to remind of the payment. (No effect: the order is cancelled.)"
