@@ -29,8 +29,9 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 class Scope:
     """Where a request names its store."""
 
-    where: Literal["path", "query", "recipient", "found", "every"]
-    """`{store}`, `?store=`, the beginning of `{recipient}`, the store of a key; or it is about every store."""
+    where: Literal["path", "query", "recipient", "found", "every", "own"]
+    """`{store}`, `?store=`, the beginning of `{recipient}`, the store of a key; or it is about every store, or about
+    those of the caller's that `?store=` names, any number of times."""
     variable: str = ""
     find: FindStore | None = None
 
@@ -40,6 +41,8 @@ IN_QUERY = Scope("query")
 OF_RECIPIENT = Scope("recipient", "recipient")
 EVERY_STORE = Scope("every")
 """Only for callers who may act for all stores."""
+OWN_STORES = Scope("own")
+"""All stores of the caller, if the query names none. The route asks `stores_of` which."""
 
 
 def found_by(find: FindStore, variable: str = "key") -> Scope:
@@ -130,13 +133,22 @@ async def check(principal: Principal, access: Access, request: web.Request) -> N
     named = _named(scope, request)
     if principal.stores is None:
         return  # what is not there is found out by the route, or by `check_refused`
-    if scope.find is not None:
+    if scope is OWN_STORES:
+        if not principal.stores.issuperset(request.query.getall("store", ())):
+            raise _forbidden("?store= names a store that is not yours.")
+    elif scope.find is not None:
         if await scope.find(named) not in principal.stores:
             raise not_found(ORDER)  # whether another store has it is not said
     elif scope is EVERY_STORE:
         raise _forbidden("This is about all stores. It needs a client of all stores.")
     elif named not in principal.stores:
         raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
+
+
+def stores_of(request: web.Request) -> frozenset[str] | None:
+    """Which stores a request of the scope OWN_STORES is about; None: all."""
+    named = frozenset(filter(None, request.query.getall("store", ())))
+    return named or request[PRINCIPAL].stores
 
 
 async def check_refused(request: web.Request, refused: ProblemResponse) -> None:
@@ -162,7 +174,7 @@ def _named(scope: Scope, request: web.Request) -> str:
     """What names the store, or the key whose store is to be found. Raises ProblemResponse for what names none."""
     if scope is IN_QUERY:
         return request.query.get("store", "")
-    if scope is EVERY_STORE:
+    if scope is EVERY_STORE or scope is OWN_STORES:
         return ""
     given = request.match_info[scope.variable]
     store = given.partition("~")[0] if scope is OF_RECIPIENT else given
