@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, TypedDict
 
 import sqlalchemy as sa
@@ -102,21 +103,44 @@ _COLUMNS: Mapping[str, sa.Column[Any]] = {
 }
 
 
+_KEYS = sa.bindparam("keys", type_=sa.ARRAY(sa.Text))
+_PRODUCTS = (
+    sa.select(*(order_items.c[name] for name in ("order_id", *ListedProduct.__annotations__)))
+    .where(order_items.c.order_id == sa.any_(_KEYS))
+    .order_by(order_items.c.order_id, order_items.c.item)
+)
+_TRANSACTIONS = (
+    sa.select(transactions.c.order_id, transactions.c.reference)
+    .where(transactions.c.order_id == sa.any_(_KEYS), transactions.c.kind == "charge")
+    .where(transactions.c.reference.is_not(None))
+    .order_by(transactions.c.at)
+)
+
+
+@cache
+def _rows(shown: tuple[str, ...]) -> sa.Select[Any]:
+    columns = [orders.c.order_id.label("key"), *(_COLUMNS[name].label(name) for name in shown if name in _COLUMNS)]
+    if "tags" in shown:
+        columns.append(orders.c.order_facets.label("tags"))
+    return sa.select(*columns).where(orders.c.order_id == sa.any_(_KEYS))
+
+
 async def listed_orders(
     connection: AsyncConnection, keys: Sequence[str], fields: Collection[str]
 ) -> list[dict[str, Any]]:
     """In the order of the keys, with the fields in theirs."""
-    shown = [name for name in FIELDS if name in fields]
-    columns = [orders.c.order_id.label("key"), *(_COLUMNS[name].label(name) for name in shown if name in _COLUMNS)]
-    if "tags" in shown:
-        columns.append(orders.c.order_facets.label("tags"))
-    rows = await connection.execute(sa.select(*columns).where(orders.c.order_id == sa.any_(_texts(keys))))
-    found = {row["key"]: dict(row) for row in rows.mappings()}
+    shown = tuple(name for name in FIELDS if name in fields)
+    given = {"keys": list(keys)}
+    found = {row["key"]: dict(row) for row in (await connection.execute(_rows(shown), given)).mappings()}
     further: dict[str, Mapping[str, Any]] = {}
     if "products" in shown:
-        further["products"] = await _products(connection, keys)
+        products = defaultdict[str, list[dict[str, Any]]](list)
+        for row in (await connection.execute(_PRODUCTS, given)).mappings():
+            products[row["order_id"]].append({name: row[name] for name in ListedProduct.__annotations__})
+        further["products"] = products
     if "transaction" in shown:
-        further["transaction"] = await _transactions(connection, keys)
+        charges = await connection.execute(_TRANSACTIONS, given)
+        further["transaction"] = {row.order_id: row.reference for row in charges}
     return [_listed(key, found[key], shown, further) for key in keys if key in found]
 
 
@@ -127,24 +151,3 @@ def _listed(
         row["tags"] = [facet.removeprefix(TAG) for facet in row["tags"] if facet.startswith(TAG)]
     row |= {name: by_key.get(key, [] if name == "products" else None) for name, by_key in further.items()}
     return {name: row[name] for name in shown}
-
-
-async def _products(connection: AsyncConnection, keys: Sequence[str]) -> Mapping[str, list[dict[str, Any]]]:
-    table = order_items
-    query = sa.select(table.c.order_id, table.c.sku, table.c.product, table.c.kind, table.c.quantity)
-    query = query.where(table.c.order_id == sa.any_(_texts(keys))).order_by(table.c.order_id, table.c.item)
-    found = defaultdict[str, list[dict[str, Any]]](list)
-    for row in (await connection.execute(query)).mappings():
-        found[row["order_id"]].append({name: row[name] for name in ("sku", "product", "kind", "quantity")})
-    return found
-
-
-async def _transactions(connection: AsyncConnection, keys: Sequence[str]) -> Mapping[str, str]:
-    table = transactions
-    query = sa.select(table.c.order_id, table.c.reference).order_by(table.c.at)
-    query = query.where(table.c.order_id == sa.any_(_texts(keys)), table.c.kind == "charge", table.c.reference != None)  # noqa: E711
-    return {row.order_id: row.reference for row in await connection.execute(query)}
-
-
-def _texts(keys: Sequence[str]) -> sa.BindParameter[Any]:
-    return sa.literal(list(keys), sa.ARRAY(sa.Text))

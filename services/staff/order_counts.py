@@ -111,7 +111,7 @@ async def counted_by_status(connection: AsyncConnection, query: OrderQuery) -> M
         f"and o.facets @> array['status:{status.value}'] limit :most) c)"
         for status in OrderStatus
     ]
-    return await _capped(connection, query, " union all ".join(parts))
+    return await capped(connection, query, " union all ".join(parts))
 
 
 async def counted(connection: AsyncConnection, query: OrderQuery) -> tuple[int, bool]:
@@ -123,12 +123,13 @@ async def counted(connection: AsyncConnection, query: OrderQuery) -> tuple[int, 
             return sum(count for count, _ in found.values()), False
         await connection.execute(PLANS)
         statement = "select '', (select count(*) from (select from orders o where {} limit :most) c)"
-        found = await _capped(connection, query, statement)
+        found = await capped(connection, query, statement)
     count, more = sum(count for count, _ in found.values()), any(more for _, more in found.values())
     return min(count, COUNTED), more or count > COUNTED
 
 
-async def _capped(connection: AsyncConnection, query: OrderQuery, statement: str) -> Mapping[str, tuple[int, bool]]:
+async def capped(connection: AsyncConnection, query: OrderQuery, statement: str) -> Mapping[str, tuple[int, bool]]:
+    """`statement`: gives names and numbers; it has `{}` for the query's condition about `o`, and counts `:most`."""
     conditions = of_stores(query.stores, all_of_them=query.all_of_them) & of_filter(query.wanted)
     text = statement.replace("{}", conditions.sql)
     rows = await connection.execute(sa.text(text), conditions.values | {"most": COUNTED + 1})

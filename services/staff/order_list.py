@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -165,6 +165,13 @@ def problems_of_list(query: OrderListQuery) -> Iterable[Problem]:
             yield Problem(field="after", code="invalid_value", text=str(wrong))
 
 
+async def own_stores(connection: AsyncConnection, request: web.Request) -> tuple[Sequence[str], bool]:
+    """Those that have orders, of those that the request is about; whether there are no others."""
+    known, wanted = set(await known_stores(connection)), stores_of(request)
+    stores = sorted(known if wanted is None else known & wanted)
+    return stores, len(stores) == len(known)
+
+
 async def query_of(
     connection: AsyncConnection,
     request: web.Request,
@@ -174,11 +181,10 @@ async def query_of(
     descending: bool = True,
 ) -> OrderQuery:
     """What is asked for, of the caller's stores."""
-    known, wanted = set(await known_stores(connection)), stores_of(request)
-    stores = sorted(known if wanted is None else known & wanted)
+    stores, all_of_them = await own_stores(connection, request)
     text = search_text(query.q, folded(query.q))
     search = await search_of(connection, stores, text) if query.q.strip() else None
-    return OrderQuery(stores, len(stores) == len(known), filter_of(query), search, sort, descending)
+    return OrderQuery(stores, all_of_them, filter_of(query), search, sort, descending)
 
 
 def _list(engine: AsyncEngine) -> Any:

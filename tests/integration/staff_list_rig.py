@@ -16,6 +16,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from services.staff.order_counts import add_order_counts
 from services.staff.order_list import add_order_list
+from services.staff.part_lists import add_part_lists
+from services.staff.queues import add_queues
 from services.staff.search_text import folded
 from shared.api_clients import ApiClientSettings
 from shared.contracts.values import PaymentStatus
@@ -23,7 +25,7 @@ from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.postgres import migration
-from shared.shell.postgres.engine import create_read_engine
+from shared.shell.postgres.engine import create_engine
 from tests.benchmarks.staff_orders import CODES, COUNTRIES, SOURCES, STORES, TAGS, MadeOrder, made_orders, write_orders
 from tests.integration.conftest import NewDatabase
 
@@ -41,7 +43,7 @@ def principals() -> Principals:
             name=name,
             token_sha256=(hashlib.sha256(name.encode()).hexdigest(),),
             stores=stores,
-            permissions=("order.read",),
+            permissions=("order.read", "payment.read", "delivery.read"),
         )
         for name, stores in CLIENTS.items()
     )
@@ -55,9 +57,9 @@ async def list_client(new_database: NewDatabase) -> AsyncIterator[Client]:
     connection = await asyncpg.connect(url)
     await write_orders(connection, iter(ORDERS))
     await connection.close()
-    engine = create_read_engine(url, "test")
+    engine = create_engine(url, "test")
     application = web.Application(middlewares=[protection(principals())])
-    for add in (add_order_list, add_order_counts):
+    for add in (add_order_list, add_order_counts, add_part_lists, add_queues):
         add(application, cast(HttpApi, SimpleNamespace(engine=engine)))
     async with TestClient(TestServer(application)) as client:
         yield client

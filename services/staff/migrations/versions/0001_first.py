@@ -106,6 +106,7 @@ def _parts() -> None:
         *(_text("card_last4"), _flag("recorded"), _flag("surplus"), _time("at", null=False)),
     )
     op.create_index("transactions_at", "transactions", ["store", "at", "order_id", "id"])
+    op.create_index("transactions_status", "transactions", ["store", "kind", "status", "at", "order_id", "id"])
     op.create_index("transactions_reference", "transactions", ["reference"])
     op.create_table(
         "executions",
@@ -113,6 +114,7 @@ def _parts() -> None:
         *(_number("quantity"), _text("kind"), _needed("status"), _text("code"), _needed("text"), _flag("in_doubt")),
         *(_text("carrier"), _text("tracking"), _time("updated_at", null=False)),
     )
+    op.create_index("executions_at", "executions", ["store", "updated_at", "order_id", "execution"])
     op.create_index("executions_status", "executions", ["store", "status", "updated_at", "order_id", "execution"])
     op.create_table(
         "messages",
