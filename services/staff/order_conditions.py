@@ -88,6 +88,15 @@ class Search:
         )
 
     @classmethod
+    def of_customer(cls, email: str) -> Self:
+        return cls(
+            source="""(select order_id from orders where store = any(cast(:stores as text[])) and email = :email
+                limit :most_found)""",
+            check="o.email = :email",
+            values={"email": email},
+        )
+
+    @classmethod
     def of_pieces(cls, text: SearchText) -> Self:
         """Pieces of number, name and email address, or of transactions' ids."""
         names = [f"piece_{number}" for number in range(len(text.terms))]

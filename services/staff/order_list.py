@@ -11,8 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.staff.cursors import MAX_CURSOR, WrongCursor, read_cursor, write_cursor
+from services.staff.customer_query import place_of
 from services.staff.domain.order_filter import FACETS, FLAGS, OrderFilter, search_text
 from services.staff.order_columns import FIELDS, ListedOrder, listed_orders
+from services.staff.order_conditions import Search
 from services.staff.order_query import SORT_NAMES, OrderQuery, known_stores, page_of, search_of, shape_of
 from services.staff.search_text import folded
 from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
@@ -103,6 +105,8 @@ class OrderChoice(StrictQuery):
     """An email of it was lost."""
     lost_webhooks: bool | None = None
     """A webhook delivery of it was lost."""
+    customer: Words = ""
+    """An order's id: those of its customer, who has the same email address in its store."""
     q: Words = ""
     """A whole number, email address or transaction's id; otherwise pieces of these, or of the customer's name, of three
     or more characters. Of shorter texts, what begins with it."""
@@ -150,6 +154,8 @@ def filter_of(query: OrderChoice) -> OrderFilter:
 
 
 def problems_of_choice(query: OrderChoice) -> Iterable[Problem]:
+    if query.customer and query.q.strip():
+        yield Problem(field="q", code="invalid_value", text="cannot be combined with customer")
     if query.placed_from and query.placed_to and query.placed_from >= query.placed_to:
         yield Problem(field="placed_to", code="invalid_value", text="must be later than placed_from")
 
@@ -182,6 +188,10 @@ async def query_of(
 ) -> OrderQuery:
     """What is asked for, of the caller's stores."""
     stores, all_of_them = await own_stores(connection, request)
+    if query.customer:
+        store, email = await place_of(connection, query.customer, stores) or ("", "")
+        search: Search | None = Search.of_customer(email)
+        return OrderQuery([store] if store else [], False, filter_of(query), search, sort, descending)
     text = search_text(query.q, folded(query.q))
     search = await search_of(connection, stores, text) if query.q.strip() else None
     return OrderQuery(stores, all_of_them, filter_of(query), search, sort, descending)
