@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import TypedDict
 
 from services.staff.cursors import MAX_CURSOR, WrongCursor, read_cursor, write_cursor
 from services.staff.customer_query import CustomerChoice, customers, place_of

@@ -95,6 +95,7 @@ async def test_other_stores_are_neither_shown_nor_found(client: Client) -> None:
     for typed in (other["number"], other["number"][4:8], other["email"] or "ann", "ex"):
         shown = await walked(client, [("q", typed)], "game")
         assert {order["store"] for order in shown} <= {"game"}
+    assert len(await walked(client, [("store", "")], "game")) == len(expected([], ("game",)))
     status, problem = await ask(client, [("store", "game"), ("store", "main")], "game")
     assert (status, problem["code"]) == (403, "forbidden")
 

@@ -134,7 +134,7 @@ async def check(principal: Principal, access: Access, request: web.Request) -> N
     if principal.stores is None:
         return  # what is not there is found out by the route, or by `check_refused`
     if scope is OWN_STORES:
-        if not principal.stores.issuperset(request.query.getall("store", ())):
+        if not principal.stores.issuperset(filter(None, request.query.getall("store", ()))):
             raise _forbidden("?store= names a store that is not yours.")
     elif scope.find is not None:
         if await scope.find(named) not in principal.stores:
