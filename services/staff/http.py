@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from services.staff.lists import add_lists
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
@@ -11,5 +12,6 @@ from shared.shell.ports.http_api import HttpApi, Routes
 def routes() -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         add_saved_views(application, api)
+        add_lists(application, api)
 
     return add

@@ -14,11 +14,7 @@ import asyncpg
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.staff.customer_list import add_customer_list
-from services.staff.order_counts import add_order_counts
-from services.staff.order_list import add_order_list
-from services.staff.part_lists import add_part_lists
-from services.staff.queues import add_queues
+from services.staff.lists import add_lists
 from services.staff.search_text import folded
 from shared.api_clients import ApiClientSettings
 from shared.contracts.values import PaymentStatus
@@ -60,8 +56,7 @@ async def list_client(new_database: NewDatabase) -> AsyncIterator[Client]:
     await connection.close()
     engine = create_engine(url, "test")
     application = web.Application(middlewares=[protection(principals())])
-    for add in (add_order_list, add_order_counts, add_part_lists, add_queues, add_customer_list):
-        add(application, cast(HttpApi, SimpleNamespace(engine=engine)))
+    add_lists(application, cast(HttpApi, SimpleNamespace(engine=engine)))
     async with TestClient(TestServer(application)) as client:
         yield client
     await engine.dispose()

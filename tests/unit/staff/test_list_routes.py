@@ -8,13 +8,11 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from services.staff.customer_list import add_customer_list
 from services.staff.domain.order_filter import FACETS, FLAGS
+from services.staff.lists import add_lists
 from services.staff.order_columns import FIELDS
-from services.staff.order_counts import add_order_counts
-from services.staff.order_list import OrderChoice, add_order_list
-from services.staff.part_lists import add_part_lists
-from services.staff.queues import QUEUES, add_queues, facet_of
+from services.staff.order_list import OrderChoice
+from services.staff.queues import QUEUES, facet_of
 from services.staff.storage import orders
 from shared.shell.http.openapi import document
 from shared.shell.ports.http_api import HttpApi
@@ -23,8 +21,7 @@ from shared.shell.ports.http_api import HttpApi
 @pytest.fixture(scope="module")
 def paths() -> dict[str, Any]:
     application = web.Application()
-    for add in (add_order_list, add_order_counts, add_part_lists, add_queues, add_customer_list):
-        add(application, cast(HttpApi, SimpleNamespace(engine=None)))
+    add_lists(application, cast(HttpApi, SimpleNamespace(engine=None)))
     found: dict[str, Any] = document(application, "staff")["paths"]
     return found
 
