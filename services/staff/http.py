@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from services.staff.lists import add_lists
+from services.staff.order_page import add_order_page
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
-from services.staff.order_page import add_order_page
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
@@ -16,5 +17,6 @@ def routes(people: People) -> Routes:
         add_saved_views(application, api)
         add_people(application, people)
         add_order_page(application, api)
+        add_lists(application, api)
 
     return add

@@ -12,7 +12,7 @@ from services.staff.domain.archive import EventRow
 from services.staff.domain.deliveries import DeliveryRecordRow, DeliveryRow, ExecutionRow
 from services.staff.domain.messages import MessageRow, MessagesRecordRow, MessagesRow
 from services.staff.domain.orders import OrderItemRow, OrderRecordRow, OrderRow, OrderSearchRow
-from services.staff.domain.payments import PaymentRecordRow, PaymentRow, TransactionRow
+from services.staff.domain.payments import PaymentRecordRow, PaymentRow, PaymentSearchRow, TransactionRow
 from services.staff.domain.saved_view import SavedView, store_of
 from services.staff.search_text import folded
 from shared.core.projection import Row
@@ -82,6 +82,7 @@ order_counts = sa.Table(
     _number("count"),
 )
 order_search = sa.Table("order_search", metadata, sa.Column("order_id", sa.Text, primary_key=True), _text("folded"))
+payment_search = sa.Table("payment_search", metadata, sa.Column("order_id", sa.Text, primary_key=True), _text("folded"))
 order_items = sa.Table(
     "order_items",
     metadata,
@@ -98,6 +99,7 @@ transactions = sa.Table(
     *(_text("store"), _text("kind"), _number("attempt", null=True), _text("provider", null=True)),
     *(_text("method", null=True), _text("reference", null=True), _text("status"), _text("code", null=True)),
     *(_number("amount"), _text("currency"), _number("fee", null=True), _text("fee_currency", null=True)),
+    *(_text("card_brand", null=True), _text("card_last4", null=True)),
     *(_flag("recorded"), _flag("surplus"), _time("at", null=False)),
 )
 executions = sa.Table(
@@ -141,7 +143,7 @@ events = sa.Table(
 saved_views = state_table("saved_views", metadata)
 
 
-def _search_columns(row: OrderSearchRow) -> Mapping[str, Any]:
+def _search_columns(row: OrderSearchRow | PaymentSearchRow) -> Mapping[str, Any]:
     return {"order_id": row.order_id, "folded": folded(*row.texts)}
 
 
@@ -161,6 +163,7 @@ read_models = ReadModelTables(
         _shown(
             *(PaymentRow, "payment_revision"),
             PartsTable(TransactionRow, transactions),
+            PartsTable(PaymentSearchRow, payment_search, _search_columns),
             PartsTable(PaymentRecordRow, payment_records),
         ),
         _shown(

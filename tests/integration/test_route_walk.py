@@ -71,7 +71,7 @@ class Walk:
         target = route.with_variables(f"o-{store}" if self.routes[route].scope.find else store)
         if self.routes[route].scope is OF_RECIPIENT:
             target = route.with_variables(f"{store}~customer~c-1")
-        if self.routes[route].scope is IN_QUERY:
+        if self.routes[route].scope in (IN_QUERY, OWN_STORES):
             target += f"?store={store}"
         headers: dict[str, str | bytes] = {"Authorization": f"Bearer {token}" if token else ""}
         return await exchange(self.port, request_of(route.method, target, headers))

@@ -72,6 +72,7 @@ def delivery(record: DeliveryStatusRecord, about: About) -> Shown:
         delivery_facets=(
             *facets(
                 delivery="failed" if failed else "waiting" if waiting else None,
+                stage=record.stage,
                 start="wanted" if record.to_start else None,
             ),
             *sorted(f"kind:{kind}" for kind in kinds),

@@ -144,7 +144,8 @@ def _email(record: OrderStatusRecord) -> str | None:
 
 def _facets(record: OrderStatusRecord) -> tuple[str, ...]:
     single = facets(
-        status=record.display_status or record.status,
+        store=record.store,
+        status=record.status,
         payment=record.payment_status,
         fulfilment=record.fulfilment_status,
         country=record.country,

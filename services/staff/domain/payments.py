@@ -51,11 +51,21 @@ class TransactionRow(Row):
     fee: int | None
     """In minor units of `fee_currency`."""
     fee_currency: str | None
+    card_brand: str | None
+    """Of a charge, as is `card_last4`."""
+    card_last4: str | None
     recorded: bool
     """A refund for which the provider moved no money."""
     surplus: bool
     """Captured besides what paid the order."""
     at: datetime
+
+
+class PaymentSearchRow(Row):
+    """The ids of an order's transactions at the provider, which a search looks through."""
+
+    order_id: str
+    texts: tuple[str, ...]
 
 
 class PaymentRecordRow(Row):
@@ -89,7 +99,8 @@ def payment(record: PaymentStatusRecord, about: About) -> Shown:
             unresolved="yes" if record.unresolved else None,
         ),
     )
-    parts: list[Row] = []
+    found = _references(record)
+    parts: list[Row] = [PaymentSearchRow(key, found)] if found else []
     counted: dict[int, int] = {}
     for attempt in record.attempts:
         counted[attempt.attempt] = number = counted.get(attempt.attempt, 0) + 1
@@ -97,6 +108,13 @@ def payment(record: PaymentStatusRecord, about: About) -> Shown:
     parts += [_refund(record, key, refund) for refund in record.refunds]
     parts += [_stray(record, key, charge) for charge in record.stray_charges]
     return Shown(row, [*parts, PaymentRecordRow(key, about.body)])
+
+
+def _references(record: PaymentStatusRecord) -> tuple[str, ...]:
+    charges = [attempt.reference for attempt in record.attempts]
+    refunds = [refund.reference for refund in record.refunds]
+    strays = [charge.reference for charge in record.stray_charges]
+    return tuple(dict.fromkeys(text for text in (*charges, *refunds, *strays) if text))
 
 
 def _charge(record: PaymentStatusRecord, key: str, attempt: AttemptState, number: int) -> TransactionRow:
@@ -115,6 +133,8 @@ def _charge(record: PaymentStatusRecord, key: str, attempt: AttemptState, number
         currency=record.currency,
         fee=attempt.fee.amount if attempt.fee else None,
         fee_currency=attempt.fee.currency if attempt.fee else None,
+        card_brand=attempt.card.brand if attempt.card else None,
+        card_last4=attempt.card.last4 if attempt.card else None,
         recorded=False,
         surplus=attempt.surplus,
         at=attempt.at,
@@ -138,6 +158,8 @@ def _refund(record: PaymentStatusRecord, key: str, refund: RefundState) -> Trans
         currency=record.currency,
         fee=None,
         fee_currency=None,
+        card_brand=None,
+        card_last4=None,
         recorded=refund.recorded,
         surplus=False,
         at=refund.at,
@@ -160,6 +182,8 @@ def _stray(record: PaymentStatusRecord, key: str, charge: StrayChargeState) -> T
         currency=charge.currency,
         fee=None,
         fee_currency=None,
+        card_brand=None,
+        card_last4=None,
         recorded=False,
         surplus=False,
         at=charge.at,

@@ -31,7 +31,7 @@ class Scope:
 
     where: Literal["path", "query", "recipient", "found", "every", "own"]
     """`{store}`, `?store=`, the beginning of `{recipient}`, the store of a key; or it is about every store, or about
-    those of the caller, to which the route keeps."""
+    those of the caller's that `?store=` names, any number of times."""
     variable: str = ""
     find: FindStore | None = None
 
@@ -42,7 +42,7 @@ OF_RECIPIENT = Scope("recipient", "recipient")
 EVERY_STORE = Scope("every")
 """Only for callers who may act for all stores."""
 OWN_STORES = Scope("own")
-"""For callers of any store. The route keeps to the stores of its principal."""
+"""All stores of the caller, if the query names none. The route asks `stores_of` which."""
 
 
 def found_by(find: FindStore, variable: str = "key") -> Scope:
@@ -139,8 +139,12 @@ async def check(caller: Principal, access: Access, request: web.Request) -> Prin
     principal = caller.where(access.permission)
     require(principal, (access.permission,))
     named = _named(scope, request)
-    if principal.stores is None or scope is OWN_STORES:
+    if principal.stores is None:
         return principal  # what is not there is found out by the route, or by `check_refused`
+    if scope is OWN_STORES:
+        if not principal.stores.issuperset(filter(None, request.query.getall("store", ()))):
+            raise _forbidden("?store= names a store that is not yours.")
+        return principal
     if scope.find is not None:
         store = await scope.find(named)
         if store not in principal.stores:
@@ -151,6 +155,12 @@ async def check(caller: Principal, access: Access, request: web.Request) -> Prin
     if named not in principal.stores:
         raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
     return caller.within(named.partition("~")[0])
+
+
+def stores_of(request: web.Request) -> frozenset[str] | None:
+    """Which stores a request of the scope OWN_STORES is about; None: all."""
+    named = frozenset(filter(None, request.query.getall("store", ())))
+    return named or request[PRINCIPAL].stores
 
 
 async def check_refused(request: web.Request, refused: ProblemResponse) -> None:

@@ -32,6 +32,11 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
+class StrictQuery(Query):
+    """A query in which a parameter that is not declared, and a repeated one that is no list, are problems. Of a list,
+    each value is a parameter of its own: `?status=paid&status=failed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     name: str

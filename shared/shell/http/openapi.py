@@ -26,6 +26,7 @@ from shared.shell.http.declaration import (
     Header,
     Holds,
     Json,
+    StrictQuery,
     declaration_of,
 )
 from shared.shell.http.problems import json_response
@@ -97,7 +98,7 @@ SCOPES: Mapping[str, str] = {
     "recipient": "the recipient's store",
     "found": "the order's store",
     "every": "all stores",
-    "own": "the caller's stores",
+    "own": "each store that `?store=` names; all of the caller's stores, if it names none",
 }
 REFERENCE = "#/components/schemas/{model}"
 
@@ -297,7 +298,7 @@ def _query(declaration: Declaration) -> Iterator[Json]:
         if "description" in resolved:
             parameter["description"] = resolved.pop("description")
         if resolved.get("type") == "array":
-            parameter |= {"style": "form", "explode": False}
+            parameter |= {"style": "form", "explode": issubclass(declaration.query, StrictQuery)}
         yield parameter | {"schema": resolved}
 
 

@@ -3,10 +3,11 @@ once for all routes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC
+from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_origin
 from urllib.parse import parse_qs, unquote_to_bytes
 
 import orjson
@@ -14,10 +15,10 @@ from aiohttp import hdrs, web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints, ValidationError
 
 from shared.contracts.envelope import BadBody, decode, has_nul
-from shared.contracts.problems import problems_of
+from shared.contracts.problems import MAX_PROBLEMS, problems_of
 from shared.contracts.values import Moment
 from shared.core import Command, Problem
-from shared.shell.http.declaration import Declaration, Header, Query, declaration_of, declared_in
+from shared.shell.http.declaration import Declaration, Header, Query, StrictQuery, declaration_of, declared_in
 from shared.shell.http.limits import BODY_BYTES, LIMITS, MAX_REQUEST
 from shared.shell.http.problems import ProblemResponse, bad_request, unsupported
 
@@ -25,6 +26,8 @@ M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", bound=Command)
 Q = TypeVar("Q", bound=Query)
 MAX_IDENTITY = 200
+MAX_NAME = 100
+"""Characters of an unknown parameter that a problem repeats."""
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key",
     "Names the request: a repetition with the same one changes nothing and gets the first reply.",
@@ -218,6 +221,51 @@ def query_in(request: web.Request, kind: type[Q]) -> Q:
         return kind.model_validate(given)
     except ValidationError as wrong:
         raise bad_request("The query is invalid.", problems_of(wrong)) from None
+
+
+S = TypeVar("S", bound=StrictQuery)
+
+
+def strict_query_in(
+    request: web.Request, kind: type[S], check: Callable[[S], Iterable[Problem]] = lambda query: ()
+) -> S:
+    """`check` finds what is wrong with parameters together. Raises ProblemResponse with every problem at once."""
+    if declared_in(request).query is not kind:
+        raise TypeError(f"{kind.__name__} is not declared by its route")
+    problems, given = list[Problem](), dict[str, object]()
+    known = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+    for name in dict.fromkeys(request.query):
+        values = [value for value in request.query.getall(name) if value]
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            problems.append(Problem(field=name[:MAX_NAME], code="unknown_field", text=f"is no parameter{hint}"))
+        elif get_origin(known[name]) is tuple:
+            given[name] = values
+        elif len(values) > 1:
+            problems.append(Problem(field=name, code="repeated", text="is given more than once"))
+        elif values:
+            given[name] = values[0]
+    query, wrong = _valid(kind, given)
+    problems += [*wrong, *(check(query) if query else ())]
+    if problems:
+        raise bad_request("The query is invalid.", problems[:MAX_PROBLEMS])
+    assert query is not None
+    return query
+
+
+def _valid(kind: type[S], given: Mapping[str, object]) -> tuple[S | None, list[Problem]]:
+    """With what is wrong, and without it: the rest can still be checked."""
+    try:
+        return kind.model_validate(given), []
+    except ValidationError as error:
+        wrong = problems_of(error)
+    names = {problem.field.partition(".")[0] for problem in wrong}
+    rest = {name: value for name, value in given.items() if name not in names}
+    if len(rest) == len(given):
+        return None, wrong
+    query, more = _valid(kind, rest)
+    return query, wrong + more
 
 
 def _digits(given: object) -> object:

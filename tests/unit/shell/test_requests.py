@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,11 +12,21 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import Field
 
+from shared.core import Problem
 from shared.shell.http.access import RequestHandler, add_public
-from shared.shell.http.declaration import Declaration, Header, Query
+from shared.shell.http.declaration import Declaration, Header, Query, StrictQuery
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import json_response
-from shared.shell.http.requests import Number, UtcMoment, Words, body_in, header_in, query_in, read_body
+from shared.shell.http.requests import (
+    Number,
+    UtcMoment,
+    Words,
+    body_in,
+    header_in,
+    query_in,
+    read_body,
+    strict_query_in,
+)
 from shared.shell.http.web import protection
 
 Client = TestClient[web.Request, web.Application]
@@ -108,3 +118,57 @@ async def test_what_is_not_declared_cannot_be_read(handler: RequestHandler, decl
 def test_times_are_in_utc() -> None:
     read = Wanted.model_validate({"from": "2026-03-03T16:05:00+02:00"})
     assert read.begin == datetime(2026, 3, 3, 14, 5, tzinfo=UTC) and read.begin.tzinfo is UTC
+
+
+class Strict(StrictQuery):
+    status: tuple[Words, ...] = ()
+    limit: Number = Field(default=50, ge=1, le=200)
+    first: Number = 0
+    last: Number = 9
+
+
+def in_order(query: Strict) -> Iterator[Problem]:
+    if query.first > query.last:
+        yield Problem(field="last", code="invalid_value", text="is before the first")
+
+
+async def strict(request: web.Request) -> web.Response:
+    return json_response(strict_query_in(request, Strict, in_order).model_dump())
+
+
+@pytest.mark.parametrize(
+    ("query", "given"),
+    [
+        ("", {}),
+        ("?status=paid&limit=7&status=failed", {"status": ["paid", "failed"], "limit": 7}),
+        ("?status=&limit=", {}),
+    ],
+)
+async def test_each_value_of_a_list_is_a_parameter(query: str, given: dict[str, object]) -> None:
+    async with TestClient(TestServer(application(strict, Declaration("Read", query=Strict)))) as client:
+        response = await client.post(f"/{query}")
+        assert (response.status, await response.json()) == (200, Strict().model_dump() | {"status": []} | given)
+
+
+@pytest.mark.parametrize(
+    ("query", "problems"),
+    [
+        ("?stauts=paid", ["stauts unknown_field: is no parameter; did you mean status?"]),
+        ("?colour=red", ["colour unknown_field: is no parameter"]),
+        ("?limit=7&limit=8", ["limit repeated: is given more than once"]),
+        (
+            "?limit=x&colour=red&first=8&last=7",
+            [
+                "colour unknown_field: is no parameter",
+                "limit invalid_value: must be a number",
+                "last invalid_value: is before the first",
+            ],
+        ),
+    ],
+)
+async def test_everything_that_is_wrong_with_a_strict_query_is_named(query: str, problems: list[str]) -> None:
+    async with TestClient(TestServer(application(strict, Declaration("Read", query=Strict)))) as client:
+        response = await client.post(f"/{query}")
+        found = (await response.json())["problems"]
+    assert response.status == 400
+    assert [f"{each['field']} {each['code']}: {each['text']}" for each in found] == problems

@@ -11,10 +11,20 @@ from shared.shell.postgres.migration import drop_shell_tables, shell_tables
 revision = "0001"
 down_revision = None
 
-PARTS = ("order_items", "order_search", "transactions", "executions", "messages")
+PARTS = ("order_items", "order_search", "payment_search", "transactions", "executions", "messages")
 RECORDS = ("order_records", "payment_records", "delivery_records", "message_records")
 FACETS = "order_facets || payment_facets || delivery_facets || message_facets"
-SORTS = ("placed_at", "updated_at", "number", "total", "email", "customer_name")
+DATE = "coalesce(placed_at, created_at)"
+BY_STORE = {
+    "date": (DATE, "order_id"),
+    "updated_at": ("updated_at", "order_id"),
+    "number": ("number", "order_id"),
+    "total": ("total", "order_id"),
+    "payment_status": ("payment_status", DATE, "order_id"),
+    "email": ("email", DATE, "order_id"),
+    "customer_name": ("lower(customer_name)",),
+}
+"""Indexes of orders: one for each way to sort, and for what a search looks up."""
 
 
 def upgrade() -> None:
@@ -68,19 +78,20 @@ def _orders() -> None:
     )
     op.execute("alter table orders alter facets set statistics 2000")
     op.create_index("orders_facets", "orders", ["facets"], postgresql_using="gin")
-    for name in SORTS:
-        op.create_index(f"orders_{name}", "orders", ["store", name, "order_id"])
+    for name, columns in BY_STORE.items():
+        op.create_index(f"orders_{name}", "orders", ["store", *map(sa.text, columns)])
     op.create_index("orders_account", "orders", ["store", "account"], postgresql_where=sa.text("account is not null"))
     op.create_table("order_counts", _key("store"), _key("status"), _number("count"))
 
 
 def _parts() -> None:
-    op.create_table("order_search", _key("order_id"), _needed("folded"))
-    op.create_index(
-        *("order_search_folded", "order_search", ["folded"]),
-        postgresql_using="gin",
-        postgresql_ops={"folded": "gin_trgm_ops"},
-    )
+    for name in ("order_search", "payment_search"):
+        op.create_table(name, _key("order_id"), _needed("folded"))
+        op.create_index(
+            *(f"{name}_folded", name, ["folded"]),
+            postgresql_using="gin",
+            postgresql_ops={"folded": "gin_trgm_ops"},
+        )
     op.create_table(
         "order_items",
         *(_key("order_id"), _key("item"), _needed("store"), _needed("sku"), _needed("product"), _needed("kind")),
@@ -91,10 +102,11 @@ def _parts() -> None:
         "transactions",
         *(_key("order_id"), _key("id"), _needed("store"), _needed("kind"), _number("attempt", null=True)),
         *(_text("provider"), _text("method"), _text("reference"), _needed("status"), _text("code"), _number("amount")),
-        *(_needed("currency"), _number("fee", null=True), _text("fee_currency"), _flag("recorded"), _flag("surplus")),
-        _time("at", null=False),
+        *(_needed("currency"), _number("fee", null=True), _text("fee_currency"), _text("card_brand")),
+        *(_text("card_last4"), _flag("recorded"), _flag("surplus"), _time("at", null=False)),
     )
     op.create_index("transactions_at", "transactions", ["store", "at", "order_id", "id"])
+    op.create_index("transactions_status", "transactions", ["store", "kind", "status", "at", "order_id", "id"])
     op.create_index("transactions_reference", "transactions", ["reference"])
     op.create_table(
         "executions",
@@ -102,6 +114,7 @@ def _parts() -> None:
         *(_number("quantity"), _text("kind"), _needed("status"), _text("code"), _needed("text"), _flag("in_doubt")),
         *(_text("carrier"), _text("tracking"), _time("updated_at", null=False)),
     )
+    op.create_index("executions_at", "executions", ["store", "updated_at", "order_id", "execution"])
     op.create_index("executions_status", "executions", ["store", "status", "updated_at", "order_id", "execution"])
     op.create_table(
         "messages",

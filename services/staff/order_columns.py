@@ -1,0 +1,154 @@
+"""What a list of orders shows of each: columns of its row, and what is looked up for the page's orders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import TypedDict
+
+from services.staff.storage import order_items, orders, transactions
+
+TAG = "tag:"
+
+
+class ListedProduct(TypedDict):
+    """A line of an order."""
+
+    sku: str
+    product: str
+    """The product's id."""
+    kind: str
+    """One of product, order_bump, pre_upsell, delivery."""
+    quantity: int
+
+
+class ListedOrder(TypedDict, total=False):
+    """An order as lists show it: the fields that `fields` names. Amounts in minor units of `currency`."""
+
+    order: str
+    """The order's id."""
+    number: str
+    store: str
+    status: str
+    shown_status: str
+    """What to show in place of the status: `refunded` after a partial refund, where the store wants it."""
+    status_word: str | None
+    """What the store calls it, if that is something else."""
+    payment_status: str
+    fulfilment_status: str
+    currency: str
+    total: int
+    """What is to be paid."""
+    paid: int | None
+    """What counts as paid."""
+    refunded: int
+    customer_name: str | None
+    email: str | None
+    """In lower case."""
+    account: str | None
+    """The storefront's id for the customer."""
+    country: str | None
+    source: str | None
+    offer: str | None
+    item_count: int
+    """How many units of products."""
+    held: str | None
+    """Why it is held for verification."""
+    asked: str | None
+    """What the customer asks for, and staff have not answered: `cancel`, `refund`."""
+    created_at: datetime | None
+    placed_at: datetime | None
+    paid_at: datetime | None
+    completed_at: datetime | None
+    closed_at: datetime | None
+    updated_at: datetime | None
+    deadline: datetime | None
+    """When the time to pay ends."""
+    provider: str | None
+    """Of the latest attempt to pay, as are method and card."""
+    method: str | None
+    card_brand: str | None
+    card_last4: str | None
+    captured: int
+    refund_pending: int
+    refundable: int
+    owed: int
+    """What the customer is to get and has not got."""
+    unresolved: bool
+    """The outcome of a charge or refund is unknown."""
+    delivery_stage: str | None
+    failed_executions: int
+    waiting_executions: int
+    """Actions that wait for staff."""
+    to_start: bool
+    """Nothing is delivered until staff start it."""
+    lost_emails: int
+    lost_webhooks: int
+    tags: list[str]
+    """The storefront's words for the checkout."""
+    products: list[ListedProduct]
+    transaction: str | None
+    """The provider's id of the latest charge."""
+
+
+LOOKED_UP = ("tags", "products", "transaction")
+FIELDS = tuple(ListedOrder.__annotations__)
+_COLUMNS: Mapping[str, sa.Column[Any]] = {
+    name: orders.c["order_id" if name == "order" else name] for name in FIELDS if name not in LOOKED_UP
+}
+
+
+_KEYS = sa.bindparam("keys", type_=sa.ARRAY(sa.Text))
+_PRODUCTS = (
+    sa.select(*(order_items.c[name] for name in ("order_id", *ListedProduct.__annotations__)))
+    .where(order_items.c.order_id == sa.any_(_KEYS))
+    .order_by(order_items.c.order_id, order_items.c.item)
+)
+_TRANSACTIONS = (
+    sa.select(transactions.c.order_id, transactions.c.reference)
+    .where(transactions.c.order_id == sa.any_(_KEYS), transactions.c.kind == "charge")
+    .where(transactions.c.reference.is_not(None))
+    .order_by(transactions.c.at)
+)
+
+
+@cache
+def _rows(shown: tuple[str, ...]) -> sa.Select[Any]:
+    columns = [orders.c.order_id.label("key"), *(_COLUMNS[name].label(name) for name in shown if name in _COLUMNS)]
+    if "tags" in shown:
+        columns.append(orders.c.order_facets.label("tags"))
+    return sa.select(*columns).where(orders.c.order_id == sa.any_(_KEYS))
+
+
+async def listed_orders(
+    connection: AsyncConnection, keys: Sequence[str], fields: Collection[str]
+) -> list[dict[str, Any]]:
+    """In the order of the keys, with the fields in theirs."""
+    shown = tuple(name for name in FIELDS if name in fields)
+    given = {"keys": list(keys)}
+    found = {row["key"]: dict(row) for row in (await connection.execute(_rows(shown), given)).mappings()}
+    further: dict[str, Mapping[str, Any]] = {}
+    if "products" in shown:
+        products = defaultdict[str, list[dict[str, Any]]](list)
+        for row in (await connection.execute(_PRODUCTS, given)).mappings():
+            products[row["order_id"]].append({name: row[name] for name in ListedProduct.__annotations__})
+        further["products"] = products
+    if "transaction" in shown:
+        charges = await connection.execute(_TRANSACTIONS, given)
+        further["transaction"] = {row.order_id: row.reference for row in charges}
+    return [_listed(key, found[key], shown, further) for key in keys if key in found]
+
+
+def _listed(
+    key: str, row: dict[str, Any], shown: Sequence[str], further: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    if "tags" in row:
+        row["tags"] = [facet.removeprefix(TAG) for facet in row["tags"] if facet.startswith(TAG)]
+    row |= {name: by_key.get(key, [] if name == "products" else None) for name, by_key in further.items()}
+    return {name: row[name] for name in shown}
