@@ -16,7 +16,7 @@ def routes(people: People) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         add_saved_views(application, api)
         add_people(application, people)
+        add_lists(application, api)  # before the routes of one order: no order has the number `tabs`
         add_order_page(application, api)
-        add_lists(application, api)
 
     return add
