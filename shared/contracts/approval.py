@@ -104,9 +104,9 @@ class OrderAccepted(Event, type="order.accepted", topic=ORDERS):
     amount: Amount
     """What is charged."""
     currency: Currency
-    reason: Text = ""
+    reason: Text | None = None
     """Why, as staff wrote it. The customer never reads it."""
-    by_rule: bool = False
+    by_rule: bool | None = None
     """The store's rule accepted it, not staff."""
 
 
@@ -115,5 +115,5 @@ class OrderDeclined(Event, type="order.declined", topic=ORDERS):
 
     note: Text = ""
     """A text for the customer."""
-    reason: Text = ""
+    reason: Text | None = None
     """Why, as staff wrote it. The customer never reads it."""

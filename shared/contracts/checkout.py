@@ -237,7 +237,7 @@ class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):
 
     attempt: Count
     """The number of the latest payment attempt."""
-    by_hand: bool = False
+    by_hand: bool | None = None
     """Staff complete the order by hand; otherwise the time to pay is over."""
 
 
@@ -316,9 +316,9 @@ class OrderCompleted(Event, type="order.completed", topic=ORDERS):
 
     by_hand: bool = False
     """Staff completed it, by `order.complete`."""
-    by: Short = ""
+    by: Short | None = None
     """Who, in that case. Missing from older builds."""
-    note: Text = ""
+    note: Text | None = None
     """What they noted."""
 
 

@@ -56,7 +56,9 @@ def _accept(change: OrderChange, reason: str = "", *, by_rule: bool = False) -> 
     order = change.state
     change.move_to(OrderStatus.ACCEPTED)
     change.cancel_timer(PaymentOverdue)
-    change.publish(OrderAccepted(amount=order.purchased, currency=order.currency, reason=reason, by_rule=by_rule))
+    change.publish(
+        OrderAccepted(amount=order.purchased, currency=order.currency, reason=reason or None, by_rule=by_rule or None)
+    )
     if order.purchased == 0:
         change.note("order.paid", "Free order: no payment needed.")
         complete_payment(change)
@@ -74,7 +76,7 @@ def declined(order: Order, command: DeclineOrder, context: Context) -> Decision[
     change = OrderChange(order, context)
     change.note(command.type, "Declined: nothing is charged.", reason=command.reason, note=command.note)
     change.move_to(OrderStatus.DECLINED, command.note or None)
-    change.publish(OrderDeclined(note=command.note, reason=command.reason))
+    change.publish(OrderDeclined(note=command.note, reason=command.reason or None))
     change.cancel_timer(PaymentOverdue)
     return change.decision()
 

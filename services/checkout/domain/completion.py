@@ -209,7 +209,7 @@ def _complete(change: OrderChange, by: str, note: str) -> None:
     change.move_to(S.COMPLETED, order.message if order.status is S.REFUNDED else None)
     hand_over(change)
     if order.completed_at is None:
-        change.publish(OrderCompleted(by_hand=True, by=by, note=note))
+        change.publish(OrderCompleted(by_hand=True, by=by or None, note=note or None))
 
 
 # Restored

@@ -56,7 +56,7 @@ def ask_payments(change: OrderChange, text: str) -> None:
     """How what is open at the provider ends. `text`: what staff see meanwhile."""
     asked = change.state.closing
     change.set(closing=asked + 1, pay_url=None, message=text)
-    by_hand = change.state.completion is not None
+    by_hand = change.state.completion is not None or None
     change.publish(OrderPaymentClosing(attempt=change.state.attempts, by_hand=by_hand))
     wait = growing_wait(FIRST_REMINDER, LONGEST_REMINDER, asked + 1)
     change.timer(change.context.at + wait, PaymentOverdue())

@@ -203,7 +203,7 @@ def delivery_resumed(event: checkout.OrderDeliveryResumed, order: OrderWords, ro
 @tells(checkout.OrderCompleted)
 def completed(event: checkout.OrderCompleted, order: OrderWords, row: EventRow) -> Told:
     if event.by_hand:
-        return told("Completed manually.", actor=event.by, note=event.note)
+        return told("Completed manually.", actor=event.by or "", note=event.note)
     return told("All items delivered.", actor=SYSTEM)
 
 
