@@ -9,7 +9,7 @@ Three ways to a page, and the first that is sure to have it whole is taken:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,12 +31,12 @@ LIKELY = 2
 """So many times as many are supposed to match, and are collected nonetheless: it is only an estimate."""
 FOUND = 5000
 """At most so many that a search finds are compared with the rest of the filter, or the other way round."""
-WIDER = 4
-"""Where that part of a page is found in them, so many times as many are looked through."""
+FOUND_MOST = 25_000
+"""So many, if both are more: few may match both, and a walk would be long."""
 SEARCH_WINDOW = 500
 """The same of a search, for which the texts of each are looked up."""
-WINDOW_STORES = 4
-"""The index has its stores one after the other, so each further one is looked through, too."""
+MERGED_STORES = 16
+"""The index has its stores one after the other. So many are merged while they are read; of more, each is read."""
 COLUMNS = ", ".join(
     f"o.{name}"
     for name in (
@@ -204,7 +204,7 @@ class _Pages:
         """`order`: of collected rows, if it is not that of the sort's index. `payment_status`: of this one only, of
         which too many are found to be collected together with the others."""
         self._connection, self._query, self._sort = connection, query, sort
-        self._in_index = _ByKey(sort, descending)
+        self._in_index, self._way = _ByKey(sort, descending), "desc" if descending else "asc"
         self._order = order or self._in_index
         search = query.search
         self._filter = of_filter(query.wanted)
@@ -217,26 +217,24 @@ class _Pages:
     async def page(self, after: Place | None, most: int) -> list[Place]:
         if self._plain and not self._search:
             return await self._walk(after, most)
-        if len(self._query.stores) <= WINDOW_STORES:
-            places: list[Place] = []
-            size = SEARCH_WINDOW if self._search else WINDOW
-            for window in (size, WIDER * size):
-                places, whole = await self._window(after, most, window)
-                if whole or len(places) >= most:
-                    return places
-                if len(places) * WIDER < most:
-                    break
+        if len(self._query.stores) <= MERGED_STORES:
+            places, whole = await self._window(after, most)
+            if whole or len(places) >= most:
+                return places
         places, whole = await self.collected(after, most)
         return places if whole else await self._walk(after, most)
 
     async def collected(self, after: Place | None, most: int) -> tuple[list[Place], bool]:
         """Of all that match, and whether they are not too many."""
+        ways: list[Callable[[Place | None, int], Awaitable[tuple[list[Place], bool]]]]
         ways = [self._found] if self._search and not self._status else []
         ways += [] if self._plain else [self._filtered]
         for way in ways:
             places, whole = await way(after, most)
             if whole:
                 return places, True
+        if len(ways) > 1:
+            return await self._found(after, most, FOUND_MOST)
         return [], False
 
     def _rows_of_index(self, after: Place | None, further: Condition, columns: str) -> Condition:
@@ -244,16 +242,23 @@ class _Pages:
         conditions = further & self._in_index.past(after, self._sort.key)
         if self._status:
             conditions = conditions & Condition("o.payment_status = :of_status", {"of_status": self._status})
+        row = f"select {columns}, {self._sort.key} as k from orders o where o.store = {{}} and {conditions.sql}"
+        stores, by = self._query.stores, self._in_index.by
+        names = {f"store_{number}": store for number, store in enumerate(stores)}
+        if len(stores) <= MERGED_STORES:  # read as far as the merged rows need
+            of_each = f"({row} order by k {self._way}, o.order_id {self._way} limit :each)"
+            rows = " union all ".join(of_each.replace("{}", f":{name}") for name in names)
+            return Condition(f"select * from ({rows}) x order by {by} limit :each", conditions.values | names)
         return Condition(
             f"""select x.* from unnest(cast(:stores as text[])) as s(store) cross join lateral (
-                    select {columns}, {self._sort.key} as k from orders o where o.store = s.store and {conditions.sql}
-                    order by {self._in_index.by.replace("order_id", "o.order_id")} limit :each
-                ) x order by {self._in_index.by} limit :each""",
-            conditions.values | {"stores": list(self._query.stores)},
+                    {row.replace("{}", "s.store")} order by k {self._way}, o.order_id {self._way} limit :each
+                ) x order by {by} limit :each""",
+            conditions.values | {"stores": list(stores)},
         )
 
-    async def _window(self, after: Place | None, most: int, size: int) -> tuple[list[Place], bool]:
+    async def _window(self, after: Place | None, most: int) -> tuple[list[Place], bool]:
         """Of the next rows of the index, those that match; whether there are no more."""
+        size = SEARCH_WINDOW if self._search else WINDOW
         rows = self._rows_of_index(after, Condition("true"), COLUMNS)
         statement = f"""with w as materialized ({rows.sql})
             select (select count(*) from w) as seen, p.order_id, p.k from (select 1) one left join lateral (
@@ -263,7 +268,7 @@ class _Pages:
         found = await self._rows(statement, rows.values | self._matching.values | {"each": size, "most": most})
         return _places(found, self._in_index), found[0].seen < size
 
-    async def _found(self, after: Place | None, most: int) -> tuple[list[Place], bool]:
+    async def _found(self, after: Place | None, most: int, most_found: int = 0) -> tuple[list[Place], bool]:
         """Of all that the search finds."""
         search = self._query.search
         assert search is not None
@@ -273,8 +278,9 @@ class _Pages:
                 select {COLUMNS} from orders o where o.order_id = t.order_id offset 0) o
                 where (select count(*) from t) < :most_found and {conditions.sql} limit :most_hits)
             select (select count(*) from t) as found, {self._page_of_hits(after)}"""
-        values = {**search.values, **conditions.values, "most_found": FOUND + 1}
-        return await self._hits(statement, values, after, most, FOUND)
+        limit = most_found or FOUND
+        values = {**search.values, **conditions.values, "most_found": limit + 1}
+        return await self._hits(statement, values, after, most, limit)
 
     async def _filtered(self, after: Place | None, most: int) -> tuple[list[Place], bool]:
         """Of all that the filter matches."""

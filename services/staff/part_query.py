@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.staff.cursors import Place
 from services.staff.order_conditions import Condition
-from services.staff.order_query import HITS, PLANS, WINDOW, WINDOW_STORES
+from services.staff.order_query import HITS, MERGED_STORES, PLANS, WINDOW
 from services.staff.storage import orders
 
 SHAPE = (datetime, str, str)
@@ -63,7 +63,7 @@ class _PartPages:
     async def page(self, after: Place | None, most: int) -> list[Place]:
         if not self._chosen.values:
             return await self._walk(after, most)
-        if len(self._query.stores) <= WINDOW_STORES:
+        if len(self._query.stores) <= MERGED_STORES:
             places, whole = await self._window(after, most)
             if whole or len(places) >= most:
                 return places

@@ -52,7 +52,15 @@ async def test_any_filter_search_and_order_gives_each_matching_order_once(
     client: Client, monkeypatch: pytest.MonkeyPatch, window: int, hits: int, found: int
 ) -> None:
     """However few orders are looked through or collected before the next way is taken."""
-    for name, value in (("WINDOW", window), ("SEARCH_WINDOW", window), ("HITS", hits), ("FOUND", found)):
+    merged = 1 if found == 60 else 16
+    for name, value in (
+        ("MERGED_STORES", merged),
+        ("WINDOW", window),
+        ("SEARCH_WINDOW", window),
+        ("HITS", hits),
+        ("FOUND", found),
+        ("FOUND_MOST", 2 * found),
+    ):
         monkeypatch.setattr(order_query, name, value)
     rng, answered = random.Random(window + hits), 0
     for _ in range(30):
