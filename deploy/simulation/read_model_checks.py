@@ -50,8 +50,8 @@ def _wrong(
         for kind, rows in alone.shown.items():
             for row in rows:
                 _enter(latest[kind], of_kind[kind], row)
-        for row in alone.kept:
-            kept[type(row).__name__].add(row)
+        for one in alone.kept:
+            kept[type(one).__name__].add(one)
     for table in tables.shown:
         yield from _shown_wrong(store, table, latest[table.kind.__name__])
     for kept_table in tables.kept:
