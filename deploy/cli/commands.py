@@ -124,6 +124,8 @@ WEBHOOKS = (
 STAFF = (
     Command("compare", "staff:compare", "Compare staff's tables with the status topics."),
     Command("rebuild", "staff:rebuild", "Make staff's tables again from the status topics."),
+    Command("invite", "staff:invite", "Print a one-time link by which a user joins."),
+    Command("verify-audit", "staff:verify_audit_log", "Check that staff's audit log is whole."),
 )
 
 EMBEDDED = (
@@ -194,7 +196,7 @@ OPERATIONS = (
     Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("servers", "Game servers that deliveries run commands on.", SERVERS),
-    Group("staff", "Staff's tables: compare them, make them again.", STAFF),
+    Group("staff", "Staff's tables, first users and audit log.", STAFF),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),

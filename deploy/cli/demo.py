@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from deploy.check.run import Report, check
 from deploy.cli import console
 from deploy.cli.check import show_report
 from deploy.cli.demo_store import play_store
-from deploy.cli.errors import Failure
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Workers
 from deploy.cli.order import whole_order
@@ -63,6 +64,7 @@ async def demo(
             "--data", metavar="DIR", help="Run in this folder and keep its contents. Default: an emptied one."
         ),
     ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep everything running afterwards, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a shop's day, then exit (about 1 minute).
@@ -70,14 +72,17 @@ async def demo(
     Starts everything, lets customers buy, pay, fail to pay, cancel and get refunds, then reports the result. Exit code
     1 when an order was lost or charged twice, or an invariant is violated.
     """
+    if stay and (store or as_json):
+        raise UsageError("--stay is for the sample shop, and for people: without --store and --json.")
+    stopping, stays = stop_event(), asyncio.Event()
     if store:
         work = play_store(store, data or demo_folder(), workers, fresh=data is None, as_json=as_json)
     else:
-        work = _run(number, seed, rate, workers, data, as_json)
+        work = _run(number, seed, rate, workers, data, as_json, _Stay(stay, stays, stopping))
     running = asyncio.create_task(work)
-    stopped = asyncio.create_task(stop_event().wait())
+    stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not running.done():
+    if not running.done() and not stays.is_set():
         console.say("Stopping …")
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -87,7 +92,23 @@ async def demo(
     await running
 
 
-async def _run(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
+@dataclass(frozen=True)
+class _Stay:
+    """Whether, and how long, everything is kept running afterwards."""
+
+    wanted: bool
+    begun: asyncio.Event
+    ended: asyncio.Event
+
+    async def until_told(self) -> None:
+        self.begun.set()
+        await self.ended.wait()
+        console.say("Stopping …")
+
+
+async def _run(
+    number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool, stay: _Stay
+) -> None:
     started = time.monotonic()
     async with running_system(data or demo_folder(), workers, fresh=data is None) as (stack, _):
         os.environ.update(stack.environment())
@@ -109,10 +130,12 @@ async def _run(number: int, seed: int, rate: float, workers: int, data: Path | N
                 show_order(await whole_order(api, chosen.order.id))
                 for line in _summary(final).split("\n"):
                     console.show(line)
-                print(_where_to_look(stack, chosen, keep=data))
+                print(_calls(stack, chosen) if stay.wanted else _where_to_look(stack, chosen, keep=data))
             _say_troubles(play)
             if not report.ok and not as_json:
                 show_report(report)
+        if stay.wanted:
+            await stay.until_told()
     if not final.good:
         raise Failure("The demo found errors: see above.")
 
@@ -187,7 +210,22 @@ def _where_to_look(stack: Stack, chosen: Life, keep: Path | None) -> str:
         f"{program} order {chosen.order.number} {data}\n"
         f"{program} watch --all {data}\n"
         f'eval "$({program} env {data})"\n'
-        f'curl -H "Authorization: Bearer $ORDERBUS_API_TOKEN" "$NOTIFICATIONS_URL/feeds/{_feed(chosen)}"'
+        f'curl -H "Authorization: Bearer $ORDERBUS_API_TOKEN" "$NOTIFICATIONS_URL/feeds/{_feed(chosen)}"\n\n'
+        f"To keep everything running after the demo: make demo ARGS=--stay"
+    )
+
+
+def _calls(stack: Stack, chosen: Life) -> str:
+    """What to ask of staff's API while it runs."""
+    program, data = shlex.quote(sys.argv[0]), f"--data {shlex.quote(str(stack.data))}"
+    api, number = f"http://127.0.0.1:{stack.ports['staff']}/api/v1", chosen.order.number
+    curl = 'curl -H "Authorization: Bearer $ORDERBUS_API_TOKEN"'
+    return (
+        f"\nEverything runs until Ctrl-C. Staff's API is at {api}. In another terminal:\n\n"
+        f'eval "$({program} env {data})"\n'
+        f'{curl} "{api}/orders?status=completed&limit=3"\n'
+        f'{curl} "{api}/orders/{number}/timeline"\n'
+        f'{curl} "{api}/queues"'
     )
 
 

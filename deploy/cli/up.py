@@ -17,6 +17,8 @@ from deploy.cli.target import OWN_SETTINGS
 from deploy.client.local_stack import FILE, default_folder
 from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
+from services.staff.people.command_line import any_user, invite_by_command
+from shared.shell.postgres.engine import CONNECTION_SETTINGS, new_engine
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete the contents of the data folder first.")]
 Brokers = Annotated[
@@ -43,6 +45,8 @@ async def up(data: Data = None, workers: Workers = 1, fresh: Fresh = False, brok
     stopping = stop_event()
     async with running_system(data, workers, fresh=fresh, brokers=brokers) as (stack, services):
         console.say(where_things_are(stack, services))
+        if link := await first_admin(stack):
+            console.say(f"No user of staff has joined yet. The first admin ({FIRST}) joins once by\n  {link}")
         failed = asyncio.create_task(stack.failed())
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -52,6 +56,23 @@ async def up(data: Data = None, workers: Workers = 1, fresh: Fresh = False, brok
         for task in (failed, stopped):
             task.cancel()
         console.say("Stopping …")
+
+
+FIRST = "admin@orderbus.example"
+"""Their address: `orderbus staff invite` takes any other."""
+
+
+async def first_admin(stack: Stack) -> str:
+    """A link by which they join; empty where there are users."""
+    url = stack.postgres.url("staff")
+    engine = new_engine(url, CONNECTION_SETTINGS)
+    try:
+        if await any_user(engine):
+            return ""
+        link = await invite_by_command(engine, FIRST, "admin", public_url=f"http://127.0.0.1:{stack.ports['staff']}")
+        return link.link
+    finally:
+        await engine.dispose()
 
 
 def where_things_are(stack: Stack, services: Services) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.roles import EVERY_STORE, GivenRole
@@ -13,6 +14,7 @@ from services.staff.people.invitations import Link, invite
 from services.staff.people.limits import rights_to_give
 from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
+from services.staff.people.tables import users
 
 ACTOR = "command line"
 
@@ -33,6 +35,12 @@ async def invite_by_command(
         return link
     finally:
         await people.close()
+
+
+async def any_user(engine: AsyncEngine) -> bool:
+    """Whether a user has joined."""
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(sa.select(sa.exists(sa.select(users.c.id)))))
 
 
 async def verify_audit(engine: AsyncEngine, kept: str = "") -> list[str]:
