@@ -40,19 +40,19 @@ async def compare(data: Data = None, as_json: AsJson = False) -> None:
     """Compare staff's tables with the status topics.
 
     Each row must be what the latest record of its order shows. Nothing is changed, and nothing has to be stopped. Exit
-    code 1 when something differs: `orderbus staff rebuild` mends it.
+    code 1 when something differs: `orderbus staff rebuild` fixes it.
     """
-    _show(await _compared(data, mend=False), as_json)
+    _show(await _compared(data, fix=False), as_json)
 
 
 @on_event_loop
 async def rebuild(data: Data = None, as_json: AsJson = False) -> None:
-    """Make staff's tables again from the status topics, while they are in use.
+    """Make staff's tables again from the status topics.
 
-    Each row is made again from the latest record of its order, and written where it differs; counters are counted
-    again. The archive of events is left as it is: topics of events have only the last days.
+    They may be in use. Each row is made again from the latest record of its order, and written where it differs;
+    counters are counted again. The archive of events is left as it is: topics of events have only the last days.
     """
-    _show(await _compared(data, mend=True), as_json)
+    _show(await _compared(data, fix=True), as_json)
 
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The address of the user.")]
@@ -69,7 +69,7 @@ Kept = Annotated[
 async def invite(
     email: Email, role: Role = "admin", store: Stores = None, data: Data = None, as_json: AsJson = False
 ) -> None:
-    """Print a one-time link by which a user of staff joins.
+    """Print a one-time link by which a user joins.
 
     It needs staff's database: it is how the first user comes in. A user who is known gets the role, too, and chooses
     a new password by it.
@@ -115,9 +115,9 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
-async def _compared(data: Any, *, mend: bool) -> Report:
+async def _compared(data: Any, *, fix: bool) -> Report:
     try:
-        return await read_models.compare(settings_of(data, databases=("staff",)), "staff", mend=mend, progress=_tell)
+        return await read_models.compare(settings_of(data, databases=("staff",)), "staff", fix=fix, progress=_tell)
     except BusUnavailable as trouble:
         raise Failure(str(trouble)) from None
     except (
@@ -138,12 +138,10 @@ def _tell(what: str, done: int, whole: int) -> None:
 def _show(report: Report, as_json: bool) -> None:
     lines = report.lines()
     if as_json:
-        console.show_json(
-            {"rows": report.rows, "unreadable": report.unreadable, "mended": report.mended, "wrong": lines}
-        )
+        console.show_json({"rows": report.rows, "unreadable": report.unreadable, "fixed": report.fixed, "wrong": lines})
     else:
-        mended = f", {console.counted(report.mended, 'row')} written again" if report.mended else ""
-        console.show(f"{console.counted(report.rows, 'record')} compared{mended}.")
+        fixed = f", {console.counted(report.fixed, 'row')} written again" if report.fixed else ""
+        console.show(f"{console.counted(report.rows, 'record')} compared{fixed}.")
         if report.unreadable:
             console.show(f"{console.counted(report.unreadable, 'record')} cannot be shown: see `orderbus parked list`.")
         for line in lines[:MOST]:

@@ -1,4 +1,4 @@
-"""Read models compared with the latest records of their topics, row by row, and mended where they differ.
+"""Read models compared with the latest records of their topics, row by row, and written again where they differ.
 
 What is compared is what a record by itself shows: no batch, position or guard has a part in it.
 """
@@ -27,7 +27,7 @@ Differing = dict[str, dict[str, str]]
 
 @dataclass
 class Comparison:
-    """Of one service: `take` records, `compare` all, then `again` what differed; `mend` writes what records show."""
+    """Of one service: `take` records, `compare` all, then `again` what differed; `fix` writes what records show."""
 
     engine: AsyncEngine
     projection: Projection
@@ -92,18 +92,18 @@ class Comparison:
                 found[kind] = different
         return found
 
-    async def mend(self, differing: Differing) -> int:
+    async def fix(self, differing: Differing) -> int:
         """Write what the records of these keys show, whatever revision is there; returns how many. What comes from no
         record is left."""
-        models, mended = PostgresReadModels(self.engine, self.tables), 0
+        models, fixed = PostgresReadModels(self.engine, self.tables), 0
         for table in self.tables.shown:
             kind = table.kind.__name__
             for some in _pieces(sorted(differing.get(kind, ()))):
                 rows = [row for record in self.latest.of(kind, some) for _, row in self._shown(record)]
                 forced = [ShownRow(row.row, row.parts, erased=True) for row in rows]
                 await models.write(Folded({}, {kind: forced}))
-                mended += len(forced)
-        return mended
+                fixed += len(forced)
+        return fixed
 
     async def _different(self, table: ShownTable, records: Sequence[BusRecord]) -> dict[str, str]:
         rows = {getattr(row.row, table.key): row for record in records for _, row in self._shown(record)}

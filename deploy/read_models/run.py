@@ -17,7 +17,7 @@ from shared.settings import Settings
 from shared.shell.kafka.source import bus_record
 from shared.shell.postgres.engine import CONNECTION_SETTINGS, new_engine
 
-PATIENCE = 10.0
+SETTLE_SECONDS = 10.0
 """Seconds after which what still differs does so for good: a worker is that far behind at most, as a rule."""
 LOOK_SECONDS = 0.5
 ROUNDS = 5
@@ -37,7 +37,7 @@ class Report:
     differing: Differing = field(default_factory=dict)
     counts: list[str] = field(default_factory=list)
     """Counters that are wrong, in words."""
-    mended: int = 0
+    fixed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -48,8 +48,8 @@ class Report:
         return [*(f"{key}: {said}" for key, said in sorted(keys)), *self.counts]
 
 
-async def compare(settings: Settings, service: str, *, mend: bool, progress: Progress) -> Report:
-    """`mend`: write what differs anew. Raises BusUnavailable, OSError and what the database's driver raises."""
+async def compare(settings: Settings, service: str, *, fix: bool, progress: Progress) -> Report:
+    """`fix`: write what differs again. Raises BusUnavailable, OSError and what the database's driver raises."""
     declaration = declared()[service]
     projection, tables = declaration.projection, declaration.storage.read_models
     assert projection is not None and tables is not None
@@ -58,35 +58,35 @@ async def compare(settings: Settings, service: str, *, mend: bool, progress: Pro
     try:
         with LatestRecords() as latest:
             comparison = Comparison(engine, projection, tables, latest)
-            return await _compared(settings, comparison, mend=mend, progress=progress)
+            return await _compared(settings, comparison, fix=fix, progress=progress)
     finally:
         await engine.dispose()
 
 
-async def _compared(settings: Settings, comparison: Comparison, *, mend: bool, progress: Progress) -> Report:
+async def _compared(settings: Settings, comparison: Comparison, *, fix: bool, progress: Progress) -> Report:
     ends = await _read(settings, comparison, {}, progress)
     differing = await comparison.compare()
     progress("compare", comparison.compared, comparison.compared)
     differing, ends = await _settled(settings, comparison, differing, ends)
-    mended = 0
-    for _ in range(ROUNDS if mend else 0):
-        written = await comparison.mend(differing)
+    fixed = 0
+    for _ in range(ROUNDS if fix else 0):
+        written = await comparison.fix(differing)
         if not written:
             break
-        mended += written
+        fixed += written
         differing, ends = await _settled(settings, comparison, differing, ends)
     counts = await comparison.wrong_counts()
-    if mend and counts:
+    if fix and counts:
         await comparison.count_again()
         counts = await comparison.wrong_counts()
-    return Report(comparison.compared, comparison.unreadable, differing, counts, mended)
+    return Report(comparison.compared, comparison.unreadable, differing, counts, fixed)
 
 
 async def _settled(
     settings: Settings, comparison: Comparison, differing: Differing, ends: Mapping[TopicPartition, int]
 ) -> tuple[Differing, Mapping[TopicPartition, int]]:
     """What differs after a while, with what has been written meanwhile, here and there."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
     while differing and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
         ends = await _read(settings, comparison, ends, lambda *_: None)

@@ -26,7 +26,7 @@ class Waits:
 @fast
 @dataclass(frozen=True, slots=True)
 class Possible:
-    """A command that a person may send, or why not now."""
+    """A command that staff may send, or why not now."""
 
     command: str
     """Its wire type: `order.cancel`."""
@@ -52,4 +52,4 @@ class Explanation:
     following: Sequence[str] = ()
     """The statuses that it can have next."""
     commands: Sequence[Possible] = ()
-    """What a person may do."""
+    """What staff may do."""

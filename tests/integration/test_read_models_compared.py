@@ -70,12 +70,12 @@ async def test_what_was_read_is_what_the_records_show(comparison: Comparison) ->
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-async def test_damage_is_found_and_mended(comparison: Comparison, what: str) -> None:
+async def test_damage_is_found_and_fixed(comparison: Comparison, what: str) -> None:
     await damage(comparison.engine, DAMAGE[what])
 
     differing, counts = await comparison.compare(), await comparison.wrong_counts()
     assert differing or counts
-    await comparison.mend(differing)
+    await comparison.fix(differing)
     await comparison.count_again()
 
     assert await comparison.again(differing) == {}
@@ -89,7 +89,7 @@ async def test_a_row_without_a_record_is_told_and_left(comparison: Comparison) -
 
     differing = await comparison.compare()
     assert differing == {"OrderRow": {"nowhere": "orders: comes from no record"}}
-    assert await comparison.mend(differing) == 0
+    assert await comparison.fix(differing) == 0
     assert await comparison.again(differing) == differing
 
 

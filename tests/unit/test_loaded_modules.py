@@ -29,7 +29,12 @@ NEEDLESS = (
     "standardwebhooks",
     "typer",
 )
-MORE_IN = {"payments": "stripe jinja2", "fulfillment": "cryptography", "notifications": "aiosmtplib jinja2"}
+MORE_IN = {
+    "payments": "stripe jinja2",
+    "fulfillment": "cryptography",
+    "notifications": "aiosmtplib jinja2",
+    "staff": "cryptography argon2 fido2",
+}
 """What others do not need."""
 
 

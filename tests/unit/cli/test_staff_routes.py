@@ -15,6 +15,7 @@ DOCUMENTS = Path(__file__).parents[3] / "docs/openapi"
 OF_EVERY_SERVICE: Mapping[str, str] = {
     "GET /attention": "attention",
     "GET /destinations": "waiting",
+    "GET /orders/{key}/explain": "order",
     "POST /destinations/{name}/resume": "resume",
     "GET /operations": "waiting",
     "GET /parked": "parked list",
