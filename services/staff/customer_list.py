@@ -46,9 +46,11 @@ class CustomerSum(TypedDict):
     """In minor units of the currency."""
 
     currency: str
+    """ISO 4217."""
     paid: int
     """What counts as paid."""
     refunded: int
+    """What was refunded, in minor units."""
 
 
 class ListedCustomer(TypedDict):
@@ -57,6 +59,7 @@ class ListedCustomer(TypedDict):
     order: str
     """The id of the latest order. `GET /api/v1/orders?customer=<order>` lists all of them."""
     store: str
+    """The store's id."""
     email: str
     """In lower case."""
     name: str | None
@@ -74,6 +77,7 @@ class ListedCustomer(TypedDict):
     last_at: datetime
     """The date of the latest order."""
     sums: list[CustomerSum]
+    """By currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class CustomerPage:
     """A page of customers, by store and address."""
 
     customers: Annotated[list[Json], Holds(list[ListedCustomer])]
+    """The customers, in the order that was asked for."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 

@@ -21,11 +21,13 @@ class ListedProduct(TypedDict):
     """A line of an order."""
 
     sku: str
+    """The SKU."""
     product: str
     """The product's id."""
     kind: str
     """One of product, order_bump, pre_upsell, delivery."""
     quantity: int
+    """How many units."""
 
 
 class ListedOrder(TypedDict, total=False):
@@ -34,28 +36,39 @@ class ListedOrder(TypedDict, total=False):
     order: str
     """The order's id."""
     number: str
+    """The order's number."""
     store: str
+    """The store's id."""
     status: str
+    """Its status."""
     shown_status: str
     """What to show in place of the status: `refunded` after a partial refund, where the store wants it."""
     status_word: str | None
     """What the store calls it, if that is something else."""
     payment_status: str
+    """Whether it is paid."""
     fulfilment_status: str
+    """Whether it is delivered."""
     currency: str
+    """ISO 4217."""
     total: int
     """What is to be paid."""
     paid: int | None
     """What counts as paid."""
     refunded: int
+    """What was refunded, in minor units."""
     customer_name: str | None
+    """The customer's name."""
     email: str | None
     """In lower case."""
     account: str | None
     """The storefront's id for the customer."""
     country: str | None
+    """Where the customer is, in ISO 3166-1."""
     source: str | None
+    """Where the customer came from."""
     offer: str | None
+    """The offer that was taken."""
     item_count: int
     """How many units of products."""
     held: str | None
@@ -63,36 +76,53 @@ class ListedOrder(TypedDict, total=False):
     asked: str | None
     """What the customer asks for, and staff have not answered: `cancel`, `refund`."""
     created_at: datetime | None
+    """When it was opened."""
     placed_at: datetime | None
+    """When it was placed."""
     paid_at: datetime | None
+    """When it was paid in full."""
     completed_at: datetime | None
+    """When it was completed."""
     closed_at: datetime | None
+    """When it ended."""
     updated_at: datetime | None
+    """When it changed last."""
     deadline: datetime | None
     """When the time to pay ends."""
     provider: str | None
     """Of the latest attempt to pay, as are method and card."""
     method: str | None
+    """How it is paid: `card`."""
     card_brand: str | None
+    """The card's brand."""
     card_last4: str | None
+    """The card's last four digits."""
     captured: int
+    """What was captured, in minor units."""
     refund_pending: int
+    """What is being refunded, in minor units."""
     refundable: int
+    """What can still be refunded, in minor units."""
     owed: int
     """What the customer is to get and has not got."""
     unresolved: bool
     """The outcome of a charge or refund is unknown."""
     delivery_stage: str | None
+    """How far its delivery is."""
     failed_executions: int
+    """How many executions have failed."""
     waiting_executions: int
     """Actions that wait for staff."""
     to_start: bool
     """Nothing is delivered until staff start it."""
     lost_emails: int
+    """How many emails were lost."""
     lost_webhooks: int
+    """How many webhook deliveries were lost."""
     tags: list[str]
     """The storefront's words for the checkout."""
     products: list[ListedProduct]
+    """What was bought."""
     transaction: str | None
     """The provider's id of the latest charge."""
 

@@ -45,6 +45,7 @@ class OrderTab:
     """The orders of one status."""
 
     status: str
+    """Its status."""
     count: int
     """So many were counted."""
     more: bool

@@ -60,8 +60,11 @@ class OrderChoice(StrictQuery):
     store: tuple[Store, ...] = Chosen
     """Of these stores."""
     status: tuple[OrderStatus, ...] = Chosen
+    """Its status."""
     payment_status: tuple[PaymentStatus, ...] = Chosen
+    """Whether it is paid."""
     fulfilment_status: tuple[FulfilmentStatus, ...] = Chosen
+    """Whether it is delivered."""
     placed_from: UtcMoment | None = None
     """Placed then or later."""
     placed_to: UtcMoment | None = None
@@ -81,6 +84,7 @@ class OrderChoice(StrictQuery):
     country: tuple[Country, ...] = Chosen
     """The customer's country: its ISO 3166-1 alpha-2 code."""
     currency: tuple[Currency, ...] = Chosen
+    """ISO 4217."""
     offer: tuple[Words, ...] = Chosen
     """The offer that the checkout page named."""
     asked: tuple[Literal["cancel", "refund"], ...] = Chosen

@@ -48,8 +48,11 @@ class PaymentQuery(PartChoice):
     status: tuple[Words, ...] = Chosen
     """`charging`, `action_required`, `cancelling`, `captured`, `declined`, `cancelled`, `unresolved`."""
     provider: tuple[Words, ...] = Chosen
+    """The payment provider."""
     method: tuple[Words, ...] = Chosen
+    """How it is paid: `card`."""
     currency: tuple[Currency, ...] = Chosen
+    """ISO 4217."""
     reference: tuple[Words, ...] = Chosen
     """The provider's id."""
 
@@ -58,6 +61,7 @@ class TransactionQuery(PaymentQuery):
     status: tuple[Words, ...] = Chosen
     """Of charges as of payments; of refunds `pending`, `done`, `failed`, `unresolved`; of stray charges `found`."""
     kind: tuple[Literal["charge", "refund", "stray_charge"], ...] = Chosen
+    """What kind it is."""
     recorded: bool | None = None
     """Refunds for which the provider moved no money."""
     surplus: bool | None = None
@@ -68,6 +72,7 @@ class DeliveryQuery(PartChoice):
     queue: Literal["failed", "waiting"] | None = None
     """Those that failed, or that wait for staff."""
     status: tuple[Words, ...] = Chosen
+    """Its status."""
     kind: tuple[Words, ...] = Chosen
     """`download`, `code`, `course`, `shipment`, `manual`, `http`, `discord_role`, `rcon`."""
     code: tuple[Words, ...] = Chosen
@@ -87,28 +92,39 @@ class ListedTransaction:
     id: str
     """The transaction's id within the order: `charge:1`, `refund:<id>`."""
     store: str
+    """The store's id."""
     kind: str
+    """What kind it is."""
     attempt: int | None
     """The number of the payment attempt."""
     provider: str | None
+    """The payment provider."""
     method: str | None
+    """How it is paid: `card`."""
     reference: str | None
     """The provider's id."""
     status: str
+    """Its status."""
     code: str | None
     """Why it was declined or failed, for staff."""
     amount: int
+    """In minor units."""
     currency: str
+    """ISO 4217."""
     fee: int | None
     """In minor units of `fee_currency`."""
     fee_currency: str | None
+    """The fee's currency, in ISO 4217."""
     card_brand: str | None
+    """The card's brand."""
     card_last4: str | None
+    """The card's last four digits."""
     recorded: bool
     """A refund for which the provider moved no money."""
     surplus: bool
     """Captured besides what paid the order."""
     at: datetime
+    """When it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +138,17 @@ class ListedDelivery:
     execution: str
     """The action's id within the order."""
     store: str
+    """The store's id."""
     about: str
     """The item's id within the order; `offer` for what its offer brings, `order` for what every order does."""
     name: str
+    """The name of what is delivered."""
     quantity: int
+    """How many units."""
     kind: str | None
+    """What kind it is."""
     status: str
+    """Its status."""
     code: str | None
     """Why it waits or failed."""
     text: str
@@ -135,8 +156,11 @@ class ListedDelivery:
     in_doubt: bool
     """A failed attempt may have been carried out."""
     carrier: str | None
+    """Who carries the parcel."""
     tracking: str | None
+    """The tracking number."""
     updated_at: datetime
+    """When it changed last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +168,7 @@ class TransactionPage:
     """A page of transactions."""
 
     transactions: list[ListedTransaction]
+    """The transactions, in the order that was asked for."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
@@ -153,6 +178,7 @@ class PaymentPage:
     """A page of payments: charges, each attempt one."""
 
     payments: list[ListedTransaction]
+    """The payments, in the order that was asked for."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
@@ -162,6 +188,7 @@ class DeliveryPage:
     """A page of deliveries' actions."""
 
     deliveries: list[ListedDelivery]
+    """The executions, in the order that was asked for."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 

@@ -69,13 +69,18 @@ def test_whatever_it_refers_to_is_there(service: str) -> None:
             part = part[name]
 
 
+BY_COOKIE = ("/api/v1/session", "/api/v1/invitations/accept")
+"""Public routes that are refused to pages of other sites."""
+
+
 @pytest.mark.parametrize("service", PROCESSES)
 def test_it_says_who_may_call_each(service: str) -> None:
     for (method, path), operation in operations(service).items():
         access = access_of(routed(service)[method, path].handler)
         assert access is not None
         if access in OPEN:
-            assert operation["security"] == [] and not {"401", "403"} & set(operation["responses"])
+            assert operation["security"] == [] and "401" not in operation["responses"]
+            assert "403" not in operation["responses"] or path.startswith(BY_COOKIE)
         else:
             assert operation["security"] == [{"token": []}] and {"401", "403"} <= set(operation["responses"])
             assert operation["x-permission"] == access.permission
