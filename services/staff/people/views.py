@@ -30,6 +30,8 @@ SecondFactor = Literal["passed", "none", "needed", "to_set_up"]
 
 
 class RoleInStore(Given):
+    """A role that counts in one store, or in all."""
+
     role: RoleName
     """The role's name."""
     store: StoreOrAll
