@@ -6,7 +6,10 @@ import os
 import random
 from dataclasses import dataclass, field
 
+import pytest
+
 LONG = bool(os.environ.get("ORDERBUS_LONG"))
+AT_LENGTH = pytest.mark.skipif(not LONG, reason="takes minutes: make faults runs it")
 
 
 @dataclass

@@ -19,9 +19,9 @@ from deploy.devstack.kafka import Kafka
 from tests.faults.paths import PATHS, Journey, walk, walk_one
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import System, running_system
-from tests.faults.table import LONG, Table
+from tests.faults.table import AT_LENGTH, Table
 
-KILLS, CUSTOMERS, SECONDS = (5, 160, 10.0) if LONG else (2, 16, 4.0)
+KILLS, CUSTOMERS, SECONDS = 5, 160, 10.0
 """Customers of each kill, and within how many seconds they come."""
 WITHIN = 300.0
 """Seconds for replicas to fall out of sync and to be in sync again."""
@@ -29,12 +29,11 @@ WITHIN = 300.0
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def three(tmp_path_factory: pytest.TempPathFactory, table: Table, seed: int) -> AsyncIterator[FaultScenario]:
-    async with running_system(
-        tmp_path_factory.mktemp("brokers") / "data", workers=2 if LONG else 1, brokers=3
-    ) as system:
+    async with running_system(tmp_path_factory.mktemp("brokers") / "data", workers=2, brokers=3) as system:
         yield FaultScenario(system, table, seed)
 
 
+@AT_LENGTH
 async def test_one_of_three_brokers_at_a_time_is_killed(three: FaultScenario) -> None:
     system, rng, began = three.system, random.Random(three.seed), time.monotonic()
     told: list[Journey] = []

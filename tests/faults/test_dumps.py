@@ -23,13 +23,11 @@ from shared.shell.postgres.store import PostgresStore
 from tests.faults.crowd import crowded
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
-from tests.faults.table import LONG
+from tests.faults.table import AT_LENGTH
 
-WARM, ROUNDS, SLOW = (8.0, 3, 8.0) if LONG else (3.0, 1, 1.5)
+WARM, ROUNDS, SLOW = 8.0, 3, 8.0
 """Seconds; rounds in which every database is dumped, each with a control as long; for how many seconds the disk under a
 dump takes nothing."""
-TRIES = 1 if LONG else 3
-"""A few seconds say little on a machine that has other work to do."""
 ENOUGH, LONGEST_WAIT = 0.7, 1.0
 OLD, KEEP_DAYS = timedelta(days=60), 30
 WITHIN = 60.0
@@ -55,18 +53,16 @@ class Waits:
     samples: int = 0
 
 
+@AT_LENGTH
 async def test_every_database_is_dumped_again_and_again(scenario: FaultScenario) -> None:
     system, began, old = scenario.system, time.monotonic(), datetime.now(UTC) - OLD
     without, during = list[float](), list[float]()
     async with crowded(system, random.Random(scenario.seed)) as crowd, looking_for_waits(system) as waits:
         await asyncio.sleep(WARM)
-        for _ in range(TRIES):
-            for _ in range(ROUNDS):
-                started = time.monotonic()
-                during.append(await crowd.rate(dump_all(system, old)))
-                without.append(await crowd.rate(asyncio.sleep(time.monotonic() - started)))
-            if sum(during) >= ENOUGH * sum(without):
-                break
+        for _ in range(ROUNDS):
+            started = time.monotonic()
+            during.append(await crowd.rate(dump_all(system, old)))
+            without.append(await crowd.rate(asyncio.sleep(time.monotonic() - started)))
     ratio = sum(during) / sum(without)
     remark = (
         f"{len(during) * len(SERVICES)} dumps, rate {ratio:.0%} of that without, {waits.seconds * 1000:.0f} ms waited"
