@@ -9,6 +9,9 @@ from urllib.parse import quote
 from deploy.client.http import Http, Place, Problem, mapping
 
 
+PAGE = 1000
+
+
 class OutsideWorld(Http):
     """The embedded stack's mailbox, webhook receiver, course platform and Discord server."""
 
@@ -33,9 +36,15 @@ class OutsideWorld(Http):
         """Counts by receiver."""
         return mapping(await self.request(self._place, "GET", "/hooks"))
 
-    async def received(self, hook: str, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
-        answer = await self.request(self._place, "GET", f"/hooks/{hook}/received?after={after}&limit={limit}")
-        return list(mapping(answer)["requests"])
+    async def received(self, hook: str, after: int = 0) -> list[dict[str, Any]]:
+        """All requests from the one numbered `after` on, in pages: thousands at once keep it from answering others."""
+        found: list[dict[str, Any]] = []
+        while True:
+            path = f"/hooks/{hook}/received?after={after + len(found)}&limit={PAGE}"
+            page = mapping(await self.request(self._place, "GET", path))["requests"]
+            found += page
+            if len(page) < PAGE:
+                return found
 
     async def grants(self, customer: str) -> list[str]:
         """Products that a customer has access to."""

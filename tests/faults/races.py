@@ -89,7 +89,7 @@ async def _the_banks_page(order: Order) -> str:
         return it.status == "expired" or "/3d_secure/" in str(it.latest.get("pay_url"))
 
     seen = await order.shows(known, "a link to the bank", within=WITHIN)
-    return str(seen["pay_url"]) if seen["status"] != "expired" else ""
+    return str(seen.get("pay_url", "")) if seen["status"] != "expired" else ""  # it is gone before the order expires
 
 
 def paid_or_refunded(race: Race, money: Money) -> bool:
