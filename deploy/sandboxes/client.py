@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from deploy.client.http import Http, Place, Problem, mapping
 
-
 PAGE = 1000
 
 
