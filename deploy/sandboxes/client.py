@@ -35,11 +35,11 @@ class OutsideWorld(Http):
         """Counts by receiver."""
         return mapping(await self.request(self._place, "GET", "/hooks"))
 
-    async def received(self, hook: str, after: int = 0) -> list[dict[str, Any]]:
-        """All requests from the one numbered `after` on, in pages: thousands at once keep it from answering others."""
+    async def received(self, hook: str) -> list[dict[str, Any]]:
+        """All requests, oldest first. In pages: thousands at once keep it from answering others."""
         found: list[dict[str, Any]] = []
         while True:
-            path = f"/hooks/{hook}/received?after={after + len(found)}&limit={PAGE}"
+            path = f"/hooks/{hook}/received?after={len(found)}&limit={PAGE}"
             page = mapping(await self.request(self._place, "GET", path))["requests"]
             found += page
             if len(page) < PAGE:

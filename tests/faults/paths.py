@@ -339,9 +339,9 @@ async def _posts(system: System) -> dict[str, list[tuple[str, str]]]:
     """(webhook id, type) of what the shop's receivers took, by order number."""
     found: dict[str, list[tuple[str, str]]] = {}
     for store in system.catalogue.stores:
-        posted = await system.outside.received(f"{HOOK}-{store}")
-        for request in (request for request in posted if request["answer"] < 400):
-            body = orjson.loads(request["body"])
-            number = str(body["data"].get("order_number"))
-            found.setdefault(number, []).append((request["headers"]["webhook-id"], body["event"]))
+        for request in await system.outside.received(f"{HOOK}-{store}"):
+            if request["answer"] < 400:
+                body = orjson.loads(request["body"])
+                number = str(body["data"].get("order_number"))
+                found.setdefault(number, []).append((request["headers"]["webhook-id"], body["event"]))
     return found
