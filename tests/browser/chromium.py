@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 INSTALL = "apt-get install -y chromium"
+WITHIN_MS = 60_000
+"""How long anything may take to appear or to be clicked: the other half of the tests runs at the same time."""
+expect.set_options(timeout=WITHIN_MS)
 
 
 def chromium() -> str:
@@ -36,7 +39,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     page, errors = await context.new_page(), list[str]()
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(WITHIN_MS)
     yield page
     await context.close()
     assert errors == []

@@ -35,7 +35,7 @@ from shared.settings import Settings
 
 DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
 SECURE_CARD = "pm_card_threeDSecure2Required"
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 T = TypeVar("T")
 _marks = itertools.count(1)
 

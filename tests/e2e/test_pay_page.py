@@ -11,7 +11,7 @@ __all__ = ["browser", "page"]
 
 
 async def headed(page: Page, title: str) -> None:
-    await expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=20_000)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(title)
 
 
 async def test_a_declined_customer_pays_by_the_link_in_the_mail(world: World, page: Page) -> None:
@@ -24,7 +24,7 @@ async def test_a_declined_customer_pays_by_the_link_in_the_mail(world: World, pa
 
     await page.get_by_role("radio", name="The card has expired").check()
     await page.get_by_role("button", name="Pay").click()
-    await expect(page.get_by_text("Your card has expired.")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("Your card has expired.")).to_be_visible()
 
     await page.get_by_role("radio", name="Visa").check()
     await page.get_by_role("button", name="Pay").dblclick()

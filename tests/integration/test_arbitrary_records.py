@@ -1,6 +1,6 @@
 """Arbitrary records through real Kafka into real PostgreSQL: each is handled, refused, skipped or parked, and read on.
 
-2,000 examples, or ORDERBUS_LONG=1 for 20,000. An example is a batch of some records, sent byte by byte. Nothing is
+500 examples, or ORDERBUS_LONG=1 for 20,000. An example is a batch of some records, sent byte by byte. Nothing is
 shrunk: a reader that stands still stands still for every later example too.
 """
 
@@ -33,7 +33,7 @@ from tests.integration.toy_on_kafka import World, ids, world
 from tests.kafka_bytes import RawRecord, batch_around, encoded, produce
 
 __all__ = ["world"]
-EXAMPLES = 20_000 if os.environ.get("ORDERBUS_LONG") else 2_000
+EXAMPLES = 20_000 if os.environ.get("ORDERBUS_LONG") else 500
 HANDLED_WITHIN = 20.0
 """Seconds."""
 
