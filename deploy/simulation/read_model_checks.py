@@ -10,6 +10,7 @@ from typing import Any
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import Broken
 from deploy.simulation.trial import Trial
+from shared.contracts.envelope import BadMessage, from_headers
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.read_models import Counter as KeptCount
 from shared.shell.ports.read_models import KeptTable, ReadModelTables, ShownRow, ShownTable
@@ -18,6 +19,8 @@ from shared.simulation.memory_store import MemoryStore
 
 RULE = "read_models_as_told"
 Columns = Mapping[str, Any]
+Identity = tuple[str, ...]
+"""Of a message, whenever it is sent or read: what its sender says, or its place where that cannot be read."""
 
 
 def read_models_as_told(trial: Trial, found: Findings) -> Iterator[Broken]:
@@ -43,7 +46,7 @@ def _wrong(
     store: MemoryStore, fold: Fold, tables: ReadModelTables, records: list[BusRecord]
 ) -> Iterator[tuple[str, str]]:
     latest: dict[str, dict[str, list[ShownRow]]] = defaultdict(dict)
-    kept: dict[str, set[Any]] = defaultdict(set)
+    kept: dict[str, dict[Any, set[Identity]]] = defaultdict(lambda: defaultdict(set))
     of_kind = {table.kind.__name__: table for table in tables.shown}
     for record in records:
         alone, _ = fold.fold([record], {(record.topic, record.partition): record.offset}, record.at)
@@ -51,7 +54,7 @@ def _wrong(
             for row in rows:
                 _enter(latest[kind], of_kind[kind], row)
         for one in alone.kept:
-            kept[type(one).__name__].add(one)
+            kept[type(one).__name__][one].add(_identity(record, fold))
     for table in tables.shown:
         yield from _shown_wrong(store, table, latest[table.kind.__name__])
     for kept_table in tables.kept:
@@ -101,13 +104,33 @@ def _counter_wrong(store: MemoryStore, table: ShownTable, counter: KeptCount) ->
             yield "", f"{counter.table.name} says {told.get(key, 0)} of {' '.join(key)}, there are {counted[key]}"
 
 
-def _kept_wrong(store: MemoryStore, table: KeptTable, kept: set[Any]) -> Iterator[tuple[str, str]]:
-    """Each once, by its primary key."""
+def _kept_wrong(store: MemoryStore, table: KeptTable, kept: Mapping[Any, set[Identity]]) -> Iterator[tuple[str, str]]:
+    """Each message once, by its primary key: its own, and always the same."""
     names = [column.name for column in table.table.primary_key.columns]
-    wanted = {tuple(columns[name] for name in names) for row in kept if (columns := table.columns(row))}
+    wanted: dict[tuple[Any, ...], set[Identity]] = defaultdict(set)
+    for row, messages in kept.items():
+        columns = table.columns(row)
+        wanted[tuple(columns[name] for name in names)] |= messages
     there = Counter(tuple(row[name] for name in names) for row in store.rows(table.table.name).values())
-    for missing in wanted - there.keys():
+    for missing in wanted.keys() - there.keys():
         yield str(missing[0]), f"{table.table.name} lacks {missing}"
     for key, times in there.items():
         if times > 1 or key not in wanted:
             yield str(key[0]), f"{table.table.name} has {key} {times} times"
+    for key, messages in wanted.items():
+        if len(messages) > 1:
+            yield str(key[0]), f"{table.table.name} keeps {len(messages)} messages as one, {key}"
+    rows_of = Counter(message for messages in wanted.values() for message in messages)
+    for message, rows in rows_of.items():
+        if rows > 1:
+            yield message[-1], f"{table.table.name} keeps one message {rows} times"
+
+
+def _identity(record: BusRecord, fold: Fold) -> Identity:
+    """A restored database tells a status record of the same id with a revision and a time of its own."""
+    try:
+        envelope = from_headers(record.headers, record.key)
+    except BadMessage:
+        return record.topic, str(record.partition), str(record.offset)
+    shown = any(kind.topic.name == record.topic for kind in fold.projection.shown)
+    return envelope.source, str(envelope.id), envelope.time.isoformat() if shown else "", envelope.subject

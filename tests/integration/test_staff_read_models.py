@@ -168,11 +168,19 @@ async def test_every_event_is_archived_once(engine: AsyncEngine, seed: int) -> N
 
     archived = (await in_database(engine))["events"]
 
-    events = [record for record in records if record.topic.endswith(".events.v1")]
-    sent = {(dict(r.headers).get("ce_source"), dict(r.headers).get("ce_id")) for r in events if dict(r.headers)}
-    assert len(archived) >= len({pair for pair in sent if all(pair)})
+    assert len(archived) == len(set(map(identity, records)))
     assert {row["topic"] for row in archived} == {record.topic for record in records}
     assert {bytes(row["body"]) for row in archived} <= {record.value or b"" for record in records}
+
+
+def identity(record: BusRecord) -> tuple[object, ...]:
+    """Of a message, however often it was sent; of what has none, its place. After a restore, a status record's id comes
+    again with another time."""
+    try:
+        envelope = from_headers(record.headers, record.key)
+    except BadMessage:
+        return record.topic, record.partition, record.offset
+    return envelope.source, envelope.id, envelope.time
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(engine: AsyncEngine) -> None:

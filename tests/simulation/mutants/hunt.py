@@ -19,6 +19,7 @@ from tests.simulation.mutants import (
     monitor,
     newcomers,
     numbers,
+    read_models,
     requests,
     unknowns,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "monitor",
     "newcomers",
     "numbers",
+    "read_models",
     "requests",
     "unknowns",
 ]
