@@ -22,6 +22,7 @@ REMEDIES: Mapping[str, str] = {
     "status on the topic than in the row: any change of the order publishes it again.",
     "no_order_waits_unseen": "Finish the order by hand: `orderbus retry NUMBER`, `complete` or `refund`.",
     "rows_agree": "The row was changed by hand, or its data is damaged: restore it from a backup.",
+    "read_models_as_told": "Run `orderbus staff rebuild`: it writes what differs again, while staff are at work.",
     "rows_keep_their_rules": "Look at `orderbus order NUMBER`. If the row was changed by hand, correct it; otherwise "
     "report the bug.",
 }

@@ -30,6 +30,7 @@ from deploy.check.databases import Database, databases
 from deploy.check.facts import CLOCK_SKEW
 from deploy.check.further_back import FurtherBack
 from deploy.check.monitor import differences
+from deploy.check.read_models.run import compare
 from deploy.check.records import Records
 from deploy.check.replay import replayed
 from deploy.check.slices import MOST, Answers, Positions, Setting, Slices
@@ -221,6 +222,7 @@ class Check:
             moving = {key for keys in self._book.again() for key in keys}
             answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving, self._since)})
             answers.add({"every_event_published": [f"topic {topic} does not exist" for topic in topics.missing]})
+        answers.add({"read_models_as_told": await self._read_models(begin, notes)})
         self._book.since = self._at
         waiting, unreadable = await self._attention()
         answers.add({"rows_agree": unreadable})
@@ -277,6 +279,18 @@ class Check:
         texts = (f"{one.source}'s events of {one.key}: {one.number} missing on the topic" for one in lost)
         answers.add({"every_event_published": list(islice(texts, MOST))})
         return 0
+
+    async def _read_models(self, begin: datetime | None, notes: list[str]) -> list[str]:
+        """What differs. Those of a service that has yet to read are no evidence."""
+        found = []
+        for name, database in self._services.items():
+            if database.registry.service.projection is not None:
+                report = await compare(self._settings, name, since=begin)
+                if report.behind and not report.ok:
+                    notes.append(f"{name} has yet to read {report.behind} records: its read models were not compared.")
+                else:
+                    found += report.lines()
+        return found
 
     # The providers
 

@@ -12,14 +12,14 @@ import sqlalchemy as sa
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from deploy.check.read_models import run as read_models
+from deploy.check.read_models.run import Report
 from deploy.cli import console
 from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
 from deploy.client.http import api_url
-from deploy.read_models import run as read_models
-from deploy.read_models.run import Report
 from deploy.settings import database_of
 from services.staff.domain.roles import EVERY_STORE
 from services.staff.people.command_line import invite_by_command, verify_audit

@@ -174,6 +174,8 @@ class Evidence:
     broken: Sequence[BrokenRule] = ()
     rows: Sequence[str] = ()
     """Rows whose columns say something else than their data, in words."""
+    read_models: Sequence[str] = ()
+    """Rows of read models that are not what the latest records show, in words."""
     under_way: Mapping[str, Work] = field(default_factory=dict)
     """Operations and timers that are to come, by key."""
     with_staff: frozenset[str] = frozenset()

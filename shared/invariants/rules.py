@@ -234,6 +234,11 @@ def rows_agree(evidence: Evidence) -> Iterator[str]:
     yield from evidence.rows
 
 
+def read_models_as_told(evidence: Evidence) -> Iterator[str]:
+    """What staff see of orders is what the status topics tell of them."""
+    yield from evidence.read_models
+
+
 def rows_keep_their_rules(evidence: Evidence) -> Iterator[str]:
     """The rules of each service for its own rows hold."""
     for broken in evidence.broken:
@@ -253,6 +258,7 @@ INVARIANTS: Mapping[str, Callable[[Evidence], Iterable[str]]] = {
         replay_changes_nothing,
         no_order_waits_unseen,
         rows_agree,
+        read_models_as_told,
         rows_keep_their_rules,
     )
 }

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from shared.contracts.checkout import STATUS
 from shared.contracts.fulfillment import EVENTS
 from tests.e2e.conftest import settings_of
+from tests.e2e.damages import DAMAGES, Damage
 
 # The file is one story on a stack of its own: each test damages it in another way, the last ones for good.
 
@@ -113,72 +113,6 @@ async def test_a_record_that_kafka_refuses_is_listed_and_is_no_loss(stack: Stack
     (listed,) = [entry for _, entry in report.attention if entry.what == "undeliverable"]
     assert (listed.subject, listed.command) == (order.id, "orderbus undeliverable show checkout 1")
     assert "MessageSizeTooLargeError" in listed.reason and "orders.events.v1" in listed.reason
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What is done to a database, and how it is undone. `$1` is the order."""
-
-    invariant: str
-    service: str
-    statement: str
-    undo: str
-
-
-def kept(table: str, owner: str = "key") -> tuple[str, str]:
-    """Statements that move an order's rows away and put them back."""
-    away = (
-        f"with gone as (delete from {table} where {owner} = $1 returning *) insert into away_{table} select * from gone"
-    )
-    again = f"with gone as (delete from away_{table} returning *) insert into {table} select * from gone"
-    return away, f"{again} where $1::text is not null"
-
-
-DAMAGES = (
-    Damage(
-        *("ledger_matches_provider", "payments"),
-        "update ledger_entries set amount = amount + sign(amount) where key = $1",
-        "update ledger_entries set amount = amount - sign(amount) where key = $1",
-    ),
-    Damage(
-        *("refunds_within_captures", "checkout"),
-        "update orders set data = jsonb_set(data, '{paid}', to_jsonb((data ->> 'paid')::bigint - 1)), paid = paid - 1 "
-        "where key = $1",
-        "update orders set data = jsonb_set(data, '{paid}', to_jsonb((data ->> 'paid')::bigint + 1)), paid = paid + 1 "
-        "where key = $1",
-    ),
-    Damage(
-        *("every_event_published", "checkout"),
-        "update orders set sequence = sequence + 1 where key = $1",
-        "update orders set sequence = sequence - 1 where key = $1",
-    ),
-    Damage(
-        *("stock_in_balance", "fulfillment"),
-        "update stock set on_hand = on_hand - 1, data = jsonb_set(data, '{on_hand}', "
-        "to_jsonb((data ->> 'on_hand')::bigint - 1)) where $1::text is not null",
-        "update stock set on_hand = on_hand + 1, data = jsonb_set(data, '{on_hand}', "
-        "to_jsonb((data ->> 'on_hand')::bigint + 1)) where $1::text is not null",
-    ),
-    Damage("delivery_within_payment", "checkout", *kept("orders")),
-    Damage("everybody_told", "notifications", *kept("notification_logs")),
-    Damage(
-        *("no_order_waits_unseen", "checkout"),
-        "update orders set data = jsonb_set(data, '{status}', '\"processing\"'), status = 'processing' where key = $1",
-        "update orders set data = jsonb_set(data, '{status}', '\"completed\"'), status = 'completed' where key = $1",
-    ),
-    Damage(
-        *("rows_agree", "payments"),
-        "update payments set captured = captured - 1 where key = $1",
-        "update payments set captured = captured + 1 where key = $1",
-    ),
-    Damage(
-        *("rows_keep_their_rules", "checkout"),
-        "update orders set data = jsonb_set(data, '{subtotal}', to_jsonb((data ->> 'subtotal')::bigint + 1)) "
-        "where key = $1",
-        "update orders set data = jsonb_set(data, '{subtotal}', to_jsonb((data ->> 'subtotal')::bigint - 1)) "
-        "where key = $1",
-    ),
-)
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.invariant)

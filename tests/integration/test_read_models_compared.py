@@ -10,8 +10,8 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.read_models.comparison import Comparison
-from deploy.read_models.latest import LatestRecords
+from deploy.check.read_models.comparison import Comparison
+from deploy.check.read_models.latest import LatestRecords
 from services.staff.domain import PROJECTION
 from services.staff.storage import read_models
 from shared.core.fast_dataclasses import replace

@@ -224,7 +224,6 @@ DEPLOY_MAY: dict[str, frozenset[str]] = {
     "check": frozenset({"settings", "client"}),
     "republish": frozenset({"check"}),
     "restore": frozenset({"check"}),
-    "read_models": frozenset({"check", "settings"}),
     "devstack": frozenset({"client", "sandboxes", "settings", "worker"}),
     "demo": frozenset({"client", "sandboxes", "devstack", "settings"}),
     "simulation": frozenset({"check"}),

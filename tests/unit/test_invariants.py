@@ -80,7 +80,7 @@ def stock(**changes: Any) -> Evidence:
 
 def test_a_system_that_is_right_breaks_nothing() -> None:
     assert wrong(RIGHT) == {}
-    assert len(INVARIANTS) == 11, "the nine of the system, and two about single rows"
+    assert len(INVARIANTS) == 12, "the nine of the system, and three about rows"
 
 
 def test_an_empty_system_is_right() -> None:
@@ -329,6 +329,10 @@ def test_a_rule_of_a_service_that_its_row_breaks_is_named() -> None:
             "stores, s-1 breaks: it has a name",
         ]
     }
+
+
+def test_a_read_model_that_shows_something_else_is_named() -> None:
+    assert wrong(replace(RIGHT, read_models=["o-1: orders: total"])) == {"read_models_as_told": ["o-1: orders: total"]}
 
 
 def test_a_row_whose_columns_disagree_with_its_data_is_named() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from aiokafka import TopicPartition
 
+from deploy.check.read_models.comparison import Comparison, Differing
+from deploy.check.read_models.latest import LatestRecords
 from deploy.check.topics import Topics
-from deploy.read_models.comparison import Comparison, Differing
-from deploy.read_models.latest import LatestRecords
 from deploy.settings import database_of
 from services.declared import declared
 from shared.settings import Settings
@@ -38,6 +39,8 @@ class Report:
     counts: list[str] = field(default_factory=list)
     """Counters that are wrong, in words."""
     fixed: int = 0
+    behind: int = 0
+    """Records of topics that had been written when the comparison ended, and that the service had yet to read."""
 
     @property
     def ok(self) -> bool:
@@ -48,8 +51,20 @@ class Report:
         return [*(f"{key}: {said}" for key, said in sorted(keys)), *self.counts]
 
 
-async def compare(settings: Settings, service: str, *, fix: bool, progress: Progress) -> Report:
-    """`fix`: write what differs again. Raises BusUnavailable, OSError and what the database's driver raises."""
+def _silent(what: str, done: int, whole: int) -> None:
+    """Progress that nothing is told of."""
+
+
+async def compare(
+    settings: Settings,
+    service: str,
+    *,
+    fix: bool = False,
+    since: datetime | None = None,
+    progress: Progress = _silent,
+) -> Report:
+    """`fix`: write what differs again. `since`: only what was told from then on is compared. Raises BusUnavailable,
+    OSError and what the database's driver raises."""
     declaration = declared()[service]
     projection, tables = declaration.projection, declaration.storage.read_models
     assert projection is not None and tables is not None
@@ -58,14 +73,16 @@ async def compare(settings: Settings, service: str, *, fix: bool, progress: Prog
     try:
         with LatestRecords() as latest:
             comparison = Comparison(engine, projection, tables, latest)
-            return await _compared(settings, comparison, fix=fix, progress=progress)
+            return await _compared(settings, comparison, fix=fix, since=since, progress=progress)
     finally:
         await engine.dispose()
 
 
-async def _compared(settings: Settings, comparison: Comparison, *, fix: bool, progress: Progress) -> Report:
-    ends = await _read(settings, comparison, {}, progress)
-    differing = await comparison.compare()
+async def _compared(
+    settings: Settings, comparison: Comparison, *, fix: bool, since: datetime | None, progress: Progress
+) -> Report:
+    ends = await _read(settings, comparison, since, progress)
+    differing = await comparison.compare(whole=since is None)
     progress("compare", comparison.compared, comparison.compared)
     differing, ends = await _settled(settings, comparison, differing, ends)
     fixed = 0
@@ -79,7 +96,8 @@ async def _compared(settings: Settings, comparison: Comparison, *, fix: bool, pr
     if fix and counts:
         await comparison.count_again()
         counts = await comparison.wrong_counts()
-    return Report(comparison.compared, comparison.unreadable, differing, counts, fixed)
+    behind = await comparison.behind(ends)
+    return Report(comparison.compared, comparison.unreadable, differing, counts, fixed, behind)
 
 
 async def _settled(
@@ -89,17 +107,21 @@ async def _settled(
     deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
     while differing and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
-        ends = await _read(settings, comparison, ends, lambda *_: None)
+        ends = await _read(settings, comparison, ends, _silent)
         differing = await comparison.again(differing)
     return differing, ends
 
 
 async def _read(
-    settings: Settings, comparison: Comparison, since: Mapping[TopicPartition, int], progress: Progress
+    settings: Settings,
+    comparison: Comparison,
+    since: Mapping[TopicPartition, int] | datetime | None,
+    progress: Progress,
 ) -> Mapping[TopicPartition, int]:
     """From there to the end as it is now, which is returned."""
     async with Topics(settings.kafka, comparison.topics()) as topics:
-        starts = {place: since.get(place, first) for place, first in topics.first.items()}
+        begin = await topics.offsets_at(since) if isinstance(since, datetime) else since or {}
+        starts = {place: begin.get(place, first) for place, first in topics.first.items()}
         whole = sum(max(0, topics.ends[place] - start) for place, start in starts.items())
         done = 0
         async for records in topics.read(starts):

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from aiokafka import TopicPartition
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.read_models.latest import Latest, LatestRecords
+from deploy.check.read_models.latest import Latest, LatestRecords
 from shared.core.projection import Projection
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.read_models import Counter, Folded, ReadModelTables, ShownRow, ShownTable
@@ -65,7 +66,8 @@ class Comparison:
         of_kind = {table.kind.__name__: table for table in self.tables.shown}
         return [(of_kind[kind], row) for kind, rows in folded.shown.items() for row in rows]
 
-    async def compare(self) -> Differing:
+    async def compare(self, *, whole: bool = True) -> Differing:
+        """`whole`: all records were taken, so that each row comes from one of them."""
         found: Differing = {}
         for table in self.tables.shown:
             kind = table.kind.__name__
@@ -73,7 +75,8 @@ class Comparison:
             for records in self.latest.all(kind, AT_ONCE):
                 different |= await self._different(table, records)
                 self.compared += len(records)
-            different |= await self._without_record(table)
+            if whole:
+                different |= await self._without_record(table)
             if different:
                 found[kind] = different
         return found
@@ -91,6 +94,12 @@ class Comparison:
             if different:
                 found[kind] = different
         return found
+
+    async def behind(self, ends: Mapping[TopicPartition, int]) -> int:
+        """How many records before these ends the service has yet to read."""
+        models = PostgresReadModels(self.engine, self.tables)
+        read = await models.positions([(place.topic, place.partition) for place in ends])
+        return sum(max(0, end - read.get((place.topic, place.partition), 0)) for place, end in ends.items())
 
     async def fix(self, differing: Differing) -> int:
         """Write what the records of these keys show, whatever revision is there; returns how many. What comes from no
