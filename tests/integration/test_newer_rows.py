@@ -79,6 +79,8 @@ VARIABLES |= {
     "product": "thing",
     "asset": "none",
     "view": "thing",
+    "user": "019b76da-c34f-77e8-8011-6d7a2ed0e987",
+    "role": "agent",
 }
 ONE_ROW = {
     "/orders/{order}",
