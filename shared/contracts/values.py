@@ -90,17 +90,13 @@ CoolDown = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3660))]
 class Value(BaseModel):
     """A part of a message. Readers ignore fields that they do not know."""
 
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True, json_schema_extra=describe
-    )
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", defer_build=True, json_schema_extra=describe)
 
 
 class Given(BaseModel):
     """A part of what a storefront or staff send. Unknown fields are an error that names them."""
 
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=describe
-    )
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True, json_schema_extra=describe)
 
 
 class OrderStatus(StrEnum):

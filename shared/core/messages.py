@@ -25,9 +25,7 @@ class Topic:
 class Message(BaseModel):
     """Base of messages. Subclasses set type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
 
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=describe
-    )
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True, json_schema_extra=describe)
 
     type: ClassVar[str] = ""
     topic: ClassVar[Topic]
@@ -49,7 +47,7 @@ class Message(BaseModel):
 class Event(Message):
     """A fact, in the past tense. Readers ignore fields that they do not know."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", defer_build=True)
 
     def earlier(self) -> Event:
         """The same fact in the version before, for readers that do not know this one yet. A service publishes both
