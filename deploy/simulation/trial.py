@@ -16,7 +16,8 @@ from deploy.simulation.poison import Poison
 from deploy.simulation.replay import replay
 from deploy.simulation.rest import at_rest, look
 from deploy.simulation.restore import Restore
-from deploy.simulation.shop import Shop
+from deploy.simulation.saved_views import save_views
+from deploy.simulation.shop import STORE, Shop
 from deploy.simulation.staff import Staff
 from deploy.simulation.world import World
 
@@ -60,6 +61,7 @@ class Trial:
 
     async def _act(self) -> None:
         await self.shop.open_store()
+        save_views(self.world, STORE)
         strikes = int(self.world.profile.level.from_outside * self.world.orders)
         faults = self.nemesis.run(strikes, over=STRIKES_OVER)
         dashboard = self.dashboard.run(over=STRIKES_OVER)

@@ -33,6 +33,12 @@ PATTERNS: Mapping[str, str] = {
     r"^([A-Za-z0-9][A-Za-z0-9._-]{1,254})?$": "must be the name of a bucket: letters, digits and . _ -",
     r"^[A-Za-z0-9-]{1,64}$": "must be 1 to 64 letters, digits or -",
     r"^(pk_(test|live)_[A-Za-z0-9]{1,250})?$": "must be a publishable key of Stripe's: pk_test_… or pk_live_…",
+    r"^[^\s@]+@[^\s@]+$": "is not an email address",
+    r"^[^\x00-\x1f\x7f]+$": "must have no control characters",
+    r"^[a-z][a-z0-9_-]{0,39}$": "must be 1 to 40 small letters, digits, _ or - , and begin with a letter",
+    r"^(\*|[A-Za-z0-9][A-Za-z0-9._:@-]{0,63})$": f"must be * for all stores, or an id, which {ID}",
+    r"^[a-z_.*]{1,60}$": "must be 1 to 60 small letters, _ . or *",
+    r"^[0-9]{6}$": "must be six digits",
     r"^[0-9a-f]{64}$": "must be a SHA-256 digest: 64 of the characters 0-9 and a-f",
 }
 """By the pattern that a text does not match; a test names one that is missing."""

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from deploy.demo.catalogue import load
 from deploy.settings import system_settings
-from services.registry import SERVICES
 from shared.settings import Settings
 from shared.shell.postgres.engine import new_engine
 from tests.benchmarks.customers import Customers
@@ -22,13 +21,15 @@ from tests.benchmarks.usual_way.shop import open_shop
 from tests.integration.conftest import NewDatabase
 
 CATALOGUE = load("http://outside.example")
+USUAL = ("checkout", "payments", "fulfillment", "notifications")
+"""Its services."""
 HOOKS_NOTED = "select count(*) from timeline where what = 'webhook.delivered'"
 
 
 @pytest_asyncio.fixture
 async def settings(new_database: NewDatabase, kafka_servers: str) -> AsyncIterator[Settings]:
     """The usual way, running: four services in this process."""
-    urls = {service: await new_database() for service in SERVICES}
+    urls = {service: await new_database() for service in USUAL}
     given = system_settings().model_validate(
         {
             "kafka": {"bootstrap_servers": kafka_servers},
@@ -39,7 +40,7 @@ async def settings(new_database: NewDatabase, kafka_servers: str) -> AsyncIterat
     await create_topics(given.kafka)
     await open_shop(urls, CATALOGUE)
     async with AsyncExitStack() as cleanup:
-        for service in SERVICES:
+        for service in USUAL:
             ready = asyncio.Event()
             task = asyncio.create_task(run(service, given, ready), name=service)
             cleanup.push_async_callback(ended, task)

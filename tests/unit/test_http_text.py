@@ -72,6 +72,10 @@ async def test_as_bytes_of_the_request_line(served: tuple[ServiceEdge, int]) -> 
             assert await exchange(port, request_of(route.method, target)) in (400, 404), route
 
 
+PEOPLE = tuple(f"/api/v1/{what}" for what in ("session", "users", "roles", "tokens", "invitations"))
+"""Changed at once, by a staff member who is signed in."""
+
+
 @pytest.mark.parametrize("key", [b"\xff\xfe", "\u200b".encode(), b"x" * 201, b""])
 async def test_in_the_idempotency_key(served: tuple[ServiceEdge, int], key: bytes) -> None:
     edge, port = served
@@ -87,6 +91,7 @@ async def test_in_the_idempotency_key(served: tuple[ServiceEdge, int], key: byte
                 "/stripe",
                 "/pay/",
                 "/stores/{store}/secrets",
+                *PEOPLE,
                 FILES,
             )
         ):

@@ -362,7 +362,8 @@ class TestPermissions:
         def of(operation: str) -> set[str]:
             return {thing for user, allowed, thing in granted if (user, allowed) == (service, operation)} & topics
 
-        assert of("Read") == {topic.name for topic in own.consumes}
+        shown = own.projection.topics() if own.projection else ()
+        assert of("Read") == {topic.name for topic in (*own.consumes, *shown)}
         copies = f"{service}.commands.v1"  # of what comes over HTTP
         assert of("Write") == {topic.name for topic in own.emits} | {copies}
         assert of("Describe") == of("DescribeConfigs") == of("Create") == topics

@@ -62,14 +62,14 @@ HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
     *("reclaim-codes", "republish", "restore", "migrate", "secrets set", "secrets remove", "discord configure"),
     *("servers set", "servers test", "carriers set", "carriers remove"),
-    *("codes import", "files put", "files remove"),
+    *("codes import", "files put", "files remove", "staff rebuild", "staff invite"),
 }
 """What they name is changed once, however often they are repeated."""
 READING = {
     *("top", "doctor", "env", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
-    *("abandoned", "completion", "delivery downloads"),
+    *("abandoned", "completion", "delivery downloads", "monitor", "staff compare", "staff verify-audit"),
     *("webhooks list", "products list", "stores list", "stores show", "stores history"),
 }
 
