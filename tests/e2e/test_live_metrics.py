@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.client.http import api_url
 from deploy.devstack.stack import Stack
+from services.monitor.settings import MonitorSection
 from services.registry import PROCESSES
-from tests.e2e.conversation import World, delivery_states, eventually
+from tests.e2e.conversation import DECLINED_CARD, World, delivery_states, eventually
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 OF_THE_TARGET = {"job", "instance", "le"}
@@ -57,8 +58,10 @@ def not_served(served: Mapping[str, set[str]]) -> list[str]:
 
 
 async def test_every_metric_and_label_that_is_asked_for_is_served(world: World) -> None:
+    found = dict[str, set[str]]()
+
     async def served() -> dict[str, set[str]]:
-        found = dict[str, set[str]]()
+        """At any time until now: the monitor tells of the last minute alone."""
         for name in PROCESSES:
             with contextlib.suppress(aiohttp.ClientConnectionError):  # the monitor starts last
                 async with world.browser.get(f"{api_url(world.settings, name)}/metrics") as answer:
@@ -68,6 +71,8 @@ async def test_every_metric_and_label_that_is_asked_for_is_served(world: World) 
         return found
 
     customer = world.customer("Mary Somerville")
+    for _ in range(MonitorSection().unusual_declines):
+        await customer.buys("atlas", card=DECLINED_CARD)
     order = await customer.buys("atlas", "print")
     await order.shows(lambda it: "waiting" in delivery_states(it), "the parcel that waits for staff")
 
