@@ -216,6 +216,10 @@ def test_the_walk_is_complete(service: str) -> None:
 def test_the_page_names_every_permission_and_public_route() -> None:
     page = (Path(__file__).parents[2] / "docs/security.md").read_text()
     found = {service: accesses(service) for service in SERVICES}
+    sent_on = {f"/api/v1/{owner}" for owner in SERVICES}
+    found["staff"] = {
+        route: access for route, access in found["staff"].items() if not route.path.startswith(tuple(sent_on))
+    }
     shared = set.intersection(*({access.permission for access in routes.values()} for routes in found.values()))
     everything = set().union(*({one.permission for one in routes.values()} for routes in found.values()))
     assert everything - {""} | {"monitor.read"} == set(PERMISSIONS)
