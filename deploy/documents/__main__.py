@@ -62,6 +62,7 @@ def stale(project: Path) -> list[str]:
 
 def write(project: Path) -> int:
     """Write all files and remove those that are no longer generated. Returns the number of files."""
+    (project / COMMANDS).parent.mkdir(parents=True, exist_ok=True)
     (project / COMMANDS).write_text(commands(), encoding="utf-8", newline="\n")  # staff's document is made of it
     expected = documents()
     for name, text in expected.items():

@@ -17,6 +17,8 @@ from shared.shell.http.openapi_problems import REFERENCE
 
 FILE = "services/staff/owners/commands.json"
 OWNERS = tuple(name for name in SERVICES if name != "staff")
+ANYTHING = "JsonValue"
+"""The shape of any JSON, which is the same in all documents."""
 FOUND = re.compile(re.escape(REFERENCE.partition("{")[0]) + r"(\w+)")
 
 
@@ -83,4 +85,4 @@ def _renamed(owner: str, shape: Json) -> Json:
 
 
 def _own_name(owner: str, name: str) -> str:
-    return owner.capitalize() + name
+    return name if name == ANYTHING else owner.capitalize() + name

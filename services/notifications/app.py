@@ -14,6 +14,7 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.domain.recalled import delivered, delivered_before, sent, sent_before
 from services.notifications.domain.status_record import last_record
+from services.notifications.explanation import explain
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.gateways.lost_messages import LostMessages
 from services.notifications.gateways.smtp import SmtpEmails
@@ -107,5 +108,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
         recalled=RECALLED,
         attention=ATTENTION,
+        explain=explain,
+        order_state=NotificationLog,
         status_records={NotificationLog: last_record},
     )

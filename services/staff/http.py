@@ -7,6 +7,7 @@ from aiohttp import web
 from services.staff.lists import add_lists
 from services.staff.order_page import add_order_page
 from services.staff.owners.client import Owners
+from services.staff.owners.explanation import add_explanation
 from services.staff.owners.routes import add_owner_commands
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
@@ -20,6 +21,7 @@ def routes(people: People, owners: Owners) -> Routes:
         add_people(application, people)
         add_lists(application, api)  # before the routes of one order: no order has the number `tabs`
         add_order_page(application, api)
+        add_explanation(application, api, owners)
         add_owner_commands(application, api, owners, people.writes)
 
     return add

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.checkout.storage import timeline
 from services.staff.owners.client import Owners
+from services.staff.owners.explanation import add_explanation
 from services.staff.owners.routes import add_owner_commands
 from services.staff.people.audit_log import verify
 from services.staff.people.people import People
@@ -104,7 +105,9 @@ async def rig(postgres_url: str, new_database: NewDatabase) -> AsyncIterator[Rig
         owners = Owners({"checkout": f"http://127.0.0.1:{direct.port}"}, Assertions((ASSERTION_KEY,)))
 
         def further(application: web.Application, people: People) -> None:
-            add_owner_commands(application, Api(engine), owners, people.writes)  # type: ignore[arg-type]
+            api: Any = Api(engine)
+            add_explanation(application, api, owners)
+            add_owner_commands(application, api, owners, people.writes)
 
         async with staff_api(engine, further=further) as staff:
             yield Rig(staff, owners, checkout, direct)
@@ -216,11 +219,12 @@ async def test_an_owner_that_is_away_loses_nothing(rig: Rig) -> None:
     assert [what for actor, what in await rig.timeline("o-1") if actor == "user:id-anna"] == ["order.cancel"]
 
 
-async def test_a_request_without_its_idempotency_key_is_the_owners_to_refuse(rig: Rig) -> None:
+async def test_a_request_without_its_idempotency_key_is_refused_here(rig: Rig) -> None:
     await rig.order("o-1")
     anna = await rig.staff.signed_in("anna", ("agent", OWN))
     response = await anna.ask("POST", "/checkout/orders/o-1/cancel", {})
     assert response.status == 400 and "Idempotency-Key" in (await response.json())["title"]
+    assert await rig.audited() == []
 
 
 async def test_what_is_no_id_is_in_no_entry(rig: Rig) -> None:
@@ -228,3 +232,32 @@ async def test_what_is_no_id_is_in_no_entry(rig: Rig) -> None:
     status, _ = await cancel(root, PERSONAL)
     assert status in (404, 409)
     assert PERSONAL not in repr(await rig.audited())
+
+
+async def test_an_order_explains_itself_to_those_who_may_read_it(rig: Rig) -> None:
+    await rig.order("o-1")
+    await rig.order("o-2", FOREIGN)
+    anna = await rig.staff.signed_in("anna", ("viewer", OWN))
+    rig.owners.urls["payments"] = "http://127.0.0.1:9"
+    found = await anna.json("GET", "/orders/o-1/explain")
+    assert (found["order_id"], found["state"], found["missing"]) == ("o-1", "pending_payment", ["payments"])
+    assert [(each["service"], each["who"]) for each in found["waits"]] == [("checkout", "fulfillment")]
+    commands = {each["command"]: (each["possible"], each["permitted"]) for each in found["commands"]}
+    assert commands["order.cancel"] == (True, False) and commands["order.accept"] == (False, False)
+    assert [each["type"] for each in found["services"][0]["timers"]] != []
+    assert (await anna.ask("GET", "/orders/o-2/explain")).status == 404
+    assert (await anna.ask("GET", "/orders/unknown/explain")).status == 404
+    agent = await rig.staff.signed_in("agent", ("agent", OWN))
+    commands = {
+        each["command"]: each["permitted"] for each in (await agent.json("GET", "/orders/o-1/explain"))["commands"]
+    }
+    assert commands["order.cancel"]
+    assert await rig.audited() == []
+
+
+async def test_without_any_owner_all_are_missing(rig: Rig) -> None:
+    await rig.order("o-1")
+    rig.owners.urls.update(dict.fromkeys(("checkout", "payments"), None))
+    anna = await rig.staff.signed_in("anna", ("viewer", OWN))
+    found = await anna.json("GET", "/orders/o-1/explain")
+    assert (found["state"], found["waits"], found["missing"]) == (None, [], ["checkout", "payments"])

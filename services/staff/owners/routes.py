@@ -32,7 +32,7 @@ from shared.shell.http.assertions import RequestHead
 from shared.shell.http.outbound import Response
 from shared.shell.http.principals import Principal
 from shared.shell.http.problems import ProblemResponse
-from shared.shell.http.requests import IDEMPOTENCY_KEY, header_in, read_body, target_of
+from shared.shell.http.requests import idempotency_key, read_body, target_of
 from shared.shell.ports.http_api import HttpApi
 
 PASSED_ON = ("Content-Type", "ETag", "Cache-Control", "Retry-After", "Location")
@@ -74,7 +74,7 @@ def _sent_on(command: OwnerCommand, owners: Owners, writes: AsyncEngine) -> Requ
             method=command.method,
             target=target_of(request).removeprefix(prefix),
             media=request.content_type if body else "",
-            idempotency_key=header_in(request, IDEMPOTENCY_KEY) if declaration.headers else "",
+            idempotency_key=idempotency_key(request) if declaration.headers else "",
         )
         entry = Entry(command, caller, request)
         await entry.write(writes, "command.sent")
