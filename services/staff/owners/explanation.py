@@ -18,13 +18,14 @@ from aiohttp import web
 
 from services.staff.archived import find_order
 from services.staff.owners.client import Owners
+from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.core.explanation import Possible, Waits
 from shared.shell.http.access import ORDER, PRINCIPAL, add_route, found_by
 from shared.shell.http.assertions import RequestHead
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json
 from shared.shell.http.explain import ServiceExplanation
 from shared.shell.http.principals import Principal
-from shared.shell.http.problems import ProblemResponse, json_response, not_found
+from shared.shell.http.problems import ProblemResponse, not_found
 from shared.shell.ports.http_api import HttpApi
 
 PATH = "/api/v1/orders/{order}/explain"
@@ -89,7 +90,8 @@ class OrderExplanation:
 
 EXPLAIN = Declaration(
     "Why an order is where it is: what waits for what, what comes next, what may be done",
-    (DeclaredResponse(OrderExplanation),),
+    (DeclaredResponse(OrderExplanation), NOT_MODIFIED),
+    headers=(IF_NONE_MATCH,),
     refused=(HTTPStatus.NOT_FOUND,),
 )
 
@@ -108,7 +110,7 @@ def add_explanation(application: web.Application, api: HttpApi, owners: Owners) 
             raise not_found(ORDER)
         asked = (_ask(owners, caller, owner, found.order_id) for owner in owners.urls)
         answers = dict(zip(owners.urls, await asyncio.gather(*asked), strict=True))
-        return json_response(joined(found.order_id, caller, answers))
+        return kept_response(request, joined(found.order_id, caller, answers))
 
     add_route(application, "GET", PATH, explain, "order.read", found_by(store_of, "order"), EXPLAIN)
 
