@@ -20,7 +20,7 @@ def possible(order: OrderScenario) -> set[str]:
     return {one.command for one in explained(order).commands if one.possible}
 
 
-def test_what_is_being_sent_waits_for_nobody_else() -> None:
+def test_what_is_being_sent_waits_for_no_staff() -> None:
     order = paid_order(webhook())
     found = explained(order)
     assert found.state == "pending"
