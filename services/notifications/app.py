@@ -37,6 +37,17 @@ RECALLED: Mapping[type[Operation], Sequence[Recall]] = {
     ),
 }
 
+COMMANDS: list[type[Message]] = [
+    notifications.RegisterWebhook,
+    notifications.RemoveWebhook,
+    notifications.PauseWebhook,
+    notifications.ResumeWebhook,
+    notifications.ReplayWebhooks,
+    notifications.ReplayLostWebhooks,
+    notifications.ResendMails,
+    notifications.ResendLostMails,
+    notifications.SettleMail,
+]
 FACTS = (
     notifications.EmailFailed,
     notifications.EmailResent,
@@ -86,17 +97,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 *(checkout.OrderRefundFailed, order_work.OrderAsked, order_work.OrderAnswered),
             ],
             store_status.STATUS: [store_status.StoreStatusRecord],
-            notifications.COMMANDS: [
-                notifications.RegisterWebhook,
-                notifications.RemoveWebhook,
-                notifications.PauseWebhook,
-                notifications.ResumeWebhook,
-                notifications.ReplayWebhooks,
-                notifications.ReplayLostWebhooks,
-                notifications.ResendMails,
-                notifications.ResendLostMails,
-                notifications.SettleMail,
-            ],
+            notifications.COMMANDS: COMMANDS,
         },
         emits=EMITS,
         refusal=notifications.NotificationsRefused,
