@@ -75,7 +75,7 @@ def service_edge(
         rng=random.Random(1),
     )
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads or engine)
-    principals = Principals.of(settings, service.identify, service.known, assertion_reader(settings, name))
+    principals = Principals.of(settings, service.identify, service.known, assertion_reader(settings, service))
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, Readiness())
     return ServiceEdge(shell, engine, app)
 

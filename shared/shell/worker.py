@@ -96,7 +96,7 @@ async def run_worker(
     database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
-    principals = Principals.of(settings, service.identify, service.known, assertion_reader(settings, name))
+    principals = Principals.of(settings, service.identify, service.known, assertion_reader(settings, service))
     ready = _readiness(shell, database, stopping)
     shell.metrics.serve_ready(("database", "clock", "kafka", *shell.progress.parts), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)

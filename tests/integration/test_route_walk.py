@@ -183,7 +183,7 @@ async def test_every_other_route(walk: Walk) -> None:
 
 
 async def test_every_other_route_by_an_assertion(walk: Walk) -> None:
-    """Whatever staff has checked, permission and store are checked again."""
+    """Whatever staff has checked, permission and store are checked again. Staff itself takes none: it makes them."""
     own, everywhere = frozenset({"own"}), None
     told, expected = {}, {}
     for route, access in walk.routes.items():
@@ -206,6 +206,8 @@ async def test_every_other_route_by_an_assertion(walk: Walk) -> None:
         anyone = Principal("user:anna", ("*",), None)
         told[route, "for another service"] = await walk.vouched_for(route, anyone, "own", elsewhere)
         expected[route, "for another service"] = 401
+    if walk.service == "staff":
+        expected = dict.fromkeys(expected, 401)
     assert {case: status for case, status in told.items() if status != expected[case]} == {}
 
 

@@ -22,6 +22,7 @@ from aiohttp import web
 from shared.setting_types import keys_in
 from shared.settings import Settings
 from shared.shell.http.principals import Principal, ReadAssertion
+from shared.shell.service import Service
 from shared.shell.signed_tokens import SignedTokens
 
 SCHEME = "Assertion"
@@ -116,10 +117,10 @@ def assertions_of(settings: Settings) -> Assertions | None:
     return None if settings.assertion_keys is None else Assertions(keys_in(settings.assertion_keys))
 
 
-def assertion_reader(settings: Settings, service: str) -> ReadAssertion | None:
-    """Of those that are for this service."""
-    found = assertions_of(settings)
-    return None if found is None else partial(found.read, service)
+def assertion_reader(settings: Settings, service: Service) -> ReadAssertion | None:
+    """Of those that are for this service. One that knows users itself takes none: it makes them."""
+    found = None if service.known else assertions_of(settings)
+    return None if found is None else partial(found.read, service.name)
 
 
 def is_assertion(header: str) -> bool:
