@@ -90,8 +90,8 @@ async def running_checkout(url: str) -> AsyncIterator[tuple[ServiceEdge, TestCli
         for store in (OWN, FOREIGN):
             answer = await http.put(f"/stores/{store}", json=STORE, headers={"Idempotency-Key": store})
             assert answer.status == 202, await answer.text()
-            for sku in ("course", "game"):
-                body = {"product": sku.title(), "prices": {"USD": 1000}}
+            for sku, price in {"course": 1000, "game": 2500}.items():
+                body = {"product": sku.title(), "prices": {"USD": price}}
                 path, key = f"/stores/{store}/skus/{sku}", {"Idempotency-Key": store + sku}
                 assert (await http.put(path, json=body, headers=key)).status == 202
         yield checkout, http
