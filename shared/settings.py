@@ -31,7 +31,7 @@ from shared.contracts.problem_texts import text_of
 from shared.errors import ReportedError
 from shared.setting_names import misspelt, nearest
 from shared.setting_sources import FILE, FromEnvironment, FromFile, config_file, file_problem, given_names
-from shared.setting_types import DatabaseUrl, HttpUrl, Secret, Servers, Token, is_secret
+from shared.setting_types import DatabaseUrl, DataKeys, HttpUrl, Secret, Servers, Token, is_secret
 
 PREFIX = "ORDERBUS_"
 
@@ -190,6 +190,11 @@ class Settings(BaseSettings):
     """The bearer token of a client that may do everything, named `staff`; at least 16 characters. Commands send it."""
     api_clients: tuple[ApiClientSettings, ...] = ()
     """Other clients of the HTTP APIs, as JSON; see `docs/security.md`."""
+    assertion_keys: DataKeys | None = Field(
+        default=None, json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"}
+    )
+    """Sign what staff sends to the other services for its callers: one key of at least 32 characters, or several
+    separated by commas, the same for all services. The first signs, all of them are right."""
     telemetry: TelemetrySettings = TelemetrySettings()
     http: HttpSettings = HttpSettings()
     webhooks_to_private_addresses: bool = False

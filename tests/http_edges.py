@@ -19,6 +19,7 @@ from shared.api_clients import ApiClientSettings
 from shared.settings import example_settings
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.assertions import assertion_reader
 from shared.shell.http.principals import Principals
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
@@ -28,6 +29,7 @@ from shared.shell.shell import Shell
 from tests.integration.test_shell_on_postgres import Collected, NoSource
 
 TOKEN = "a-token-for-this-test"
+ASSERTION_KEY = "the-key-of-assertions-in-tests-only"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 NOWHERE = "postgresql://orderbus@127.0.0.1:9/nowhere"
 """A database that is not there: what reaches it is answered 500."""
@@ -55,7 +57,11 @@ def service_edge(
     """Its API client of `TOKEN` may do everything. `reads`: another engine for what HTTP reads."""
     engine = create_engine(database, "test")
     settings = example_settings(settings_of(name)).model_copy(
-        update={"api_token": SecretStr(TOKEN), "api_clients": tuple(clients)}
+        update={
+            "api_token": SecretStr(TOKEN),
+            "api_clients": tuple(clients),
+            "assertion_keys": SecretStr(ASSERTION_KEY),
+        }
     )
     service = factory_of(name)(settings, engine)
     shell = Shell(
@@ -69,7 +75,7 @@ def service_edge(
         rng=random.Random(1),
     )
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads or engine)
-    principals = Principals.of(settings, service.identify, service.known)
+    principals = Principals.of(settings, service.identify, service.known, assertion_reader(settings, service))
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, Readiness())
     return ServiceEdge(shell, engine, app)
 

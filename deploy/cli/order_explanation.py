@@ -32,7 +32,8 @@ def lines(explanation: Body) -> list[str]:
         if one is None:
             found.append(f"{service}: says nothing, for its build is an older one.")
         else:
-            found += [f"{service}: {line}" for line in _of_service(one)]
+            own = () if service == "checkout" else _also_said(one["says"])
+            found += [f"{service}: {line}" for line in (*own, *_of_service(one))]
     return found if len(found) > 1 else [*found, "Nothing waits."]
 
 
@@ -40,8 +41,7 @@ def _said(says: Body) -> Iterator[str]:
     if says["why"]:
         yield f"  because   {says['why']}"
     for wait in says["waits"]:
-        until = f" Until {day_and_clock(wait['until'])}." if wait["until"] else ""
-        yield f"  waits     {wait['who']}: {wait['what']}{until}"
+        yield f"  waits     {wait['who']}: {wait['what']}{_until(wait)}"
     if says["following"]:
         yield f"  next      {', '.join(says['following'])}"
     may = [one["command"] for one in says["commands"] if one["possible"]]
@@ -52,6 +52,14 @@ def _said(says: Body) -> Iterator[str]:
             yield f"  not now   {one['command']}: {one['why_not']}"
 
 
+def _also_said(says: Body | None) -> Iterator[str]:
+    if says is None:
+        return
+    yield from (f"waits for {wait['who']}: {wait['what']}{_until(wait)}" for wait in says["waits"])
+    if may := [each["command"] for each in says["commands"] if each["possible"]]:
+        yield f"you may {', '.join(may)}"
+
+
 def _of_service(one: Body) -> Iterator[str]:
     for call in one["operations"]:
         yield f"{call['kind']} to {call['destination']}, {_state(call)}{_error(call['error'])}"
@@ -60,6 +68,10 @@ def _of_service(one: Body) -> Iterator[str]:
     parked: Sequence[Body] = one["parked"]
     for message in parked:
         yield f"{message['type']} is parked ({message['reason']}){_error(message['error'])}"
+
+
+def _until(wait: Body) -> str:
+    return f" Until {day_and_clock(wait['until'])}." if wait["until"] else ""
 
 
 def _state(call: Body) -> str:

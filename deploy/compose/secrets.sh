@@ -10,7 +10,7 @@ chmod 700 "$folder"
 keep() { [ -e "$folder/$1" ] || { printf '%s\n' "$2" > "$folder/$1" && chmod 444 "$folder/$1"; }; }
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
-for name in api-token postgres-password grafana-password link-secret data-keys feed-secret pay-keys; do
+for name in api-token postgres-password grafana-password link-secret data-keys feed-secret pay-keys assertion-keys; do
     keep "$name" "$(random)"
 done
 for service in checkout payments fulfillment notifications staff; do

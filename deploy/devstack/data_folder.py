@@ -61,6 +61,7 @@ class Secrets:
     outside_token: str
     postgres_password: str
     pay_keys: str
+    assertion_keys: str
 
     @classmethod
     def make(cls) -> "Secrets":
@@ -75,6 +76,7 @@ class Secrets:
             outside_token=secrets.token_urlsafe(24),
             postgres_password=secrets.token_urlsafe(24),
             pay_keys=secrets.token_urlsafe(32),
+            assertion_keys=secrets.token_urlsafe(32),
         )
 
 

@@ -144,13 +144,16 @@ class Stack:
         """The settings of all services, and `ORDERBUS_DEMO__*` for those who drive or watch them."""
         databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": self.postgres.url(name) for name in SERVICES}
         edges = {f"ORDERBUS_{name.upper()}__HTTP_PORT": str(self.ports[name]) for name in PROCESSES}
+        owners = {name: f"http://{LOOPBACK}:{self.ports[name]}" for name in SERVICES if name != "staff"}
         return (
             databases
             | edges
+            | {f"ORDERBUS_STAFF__{name.upper()}_URL": url for name, url in owners.items()}
             | {
                 "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
                 "ORDERBUS_KAFKA__REPLICATION": str(len(self.brokers)),
                 "ORDERBUS_API_TOKEN": self.secrets.api_token,
+                "ORDERBUS_ASSERTION_KEYS": self.secrets.assertion_keys,
                 "ORDERBUS_FULFILLMENT__LINK_SECRET": self.secrets.link_secret,
                 "ORDERBUS_FULFILLMENT__FILES": str(self.data / "files"),
                 "ORDERBUS_FULFILLMENT__DISCORD_URL": f"{self.outside_url}/discord/api/v10",

@@ -23,6 +23,8 @@ from deploy.documents.lifecycle.page import page
 from deploy.documents.messages.pages import FOLDER as MESSAGES
 from deploy.documents.messages.pages import pages as messages
 from deploy.documents.openapi import openapi
+from deploy.documents.owner_commands import FILE as COMMANDS
+from deploy.documents.owner_commands import text as commands
 from deploy.documents.tables import with_table
 from services.registry import PROCESSES, SERVICES
 from shared.contracts import published
@@ -41,6 +43,7 @@ def documents() -> dict[str, str]:
     apis |= {f"docs/http/{name}.md": http_page(name, api) for name, api in described.items()}
     pages = {"docs/asyncapi.json": _text(document()), "docs/lifecycle.md": page(), "docs/errors.md": errors.page()}
     pages["docs/adr/README.md"] = decisions(PROJECT)
+    pages[COMMANDS] = commands()
     return schemas | pages | messages() | apis | tables | catalogues(PROJECT)
 
 
@@ -59,6 +62,8 @@ def stale(project: Path) -> list[str]:
 
 def write(project: Path) -> int:
     """Write all files and remove those that are no longer generated. Returns the number of files."""
+    (project / COMMANDS).parent.mkdir(parents=True, exist_ok=True)
+    (project / COMMANDS).write_text(commands(), encoding="utf-8", newline="\n")  # staff's document is made of it
     expected = documents()
     for name, text in expected.items():
         file = project / name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from aiohttp import web
+
 from services.declared import declared
 from services.monitor.app import Monitor
 from services.monitor.settings import MonitorSettings
@@ -25,8 +27,12 @@ NOWHERE = "postgresql://nowhere.example/nothing"
 
 def openapi(name: str) -> Json:
     """Of a process that never runs."""
+    return document(application_of(name), name)
+
+
+def application_of(name: str) -> web.Application:
     if name == "monitor":
-        return document(Monitor(example_settings(MonitorSettings), name).application(), name)
+        return Monitor(example_settings(MonitorSettings), name).application()
     clock, rng = SystemClock(), random.Random(0)  # noqa: S311
     bus, store = MemoryBus(clock.now, rng), MemoryStore()
     shell = Shell(
@@ -41,4 +47,4 @@ def openapi(name: str) -> Json:
     )
     api = ShellHttpApi(shell.registry, store, shell.batcher, clock, new_engine(NOWHERE))
     parts = (shell.registry, api, shell.parking, shell.operations, shell.metrics)
-    return document(application(*parts, Principals([]), Readiness()), name)
+    return application(*parts, Principals([]), Readiness())

@@ -164,6 +164,7 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         invariants=[Invariants(Order, broken)],
         attention=ATTENTION,
         explain=explain,
+        order_state=Order,
         status_records={Order: status_record, Store: last_record},
         own_reports=[UntoldStores(engine)],
     )

@@ -23,6 +23,7 @@ from services.fulfillment.domain.operations import (
 from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer, told_before
 from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.download_log import DownloadLog
+from services.fulfillment.explanation import explain
 from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.clear_codes import SealingOfClearCodes
 from services.fulfillment.gateways.code_claims import ForgettingClaims
@@ -154,6 +155,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         invariants=[Invariants(Delivery, broken)],
         gauges=GAUGES,
         attention=ATTENTION,
+        explain=explain,
+        order_state=Delivery,
         status_records={Delivery: last_record},
         recalled=dict.fromkeys(GRANTS, (Recall(ItemDelivered, told_before),)),
     )

@@ -14,6 +14,7 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.domain.recalled import delivered, delivered_before, sent, sent_before
 from services.notifications.domain.status_record import last_record
+from services.notifications.explanation import explain
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.gateways.lost_messages import LostMessages
 from services.notifications.gateways.smtp import SmtpEmails
@@ -36,6 +37,17 @@ RECALLED: Mapping[type[Operation], Sequence[Recall]] = {
     ),
 }
 
+COMMANDS: list[type[Message]] = [
+    notifications.RegisterWebhook,
+    notifications.RemoveWebhook,
+    notifications.PauseWebhook,
+    notifications.ResumeWebhook,
+    notifications.ReplayWebhooks,
+    notifications.ReplayLostWebhooks,
+    notifications.ResendMails,
+    notifications.ResendLostMails,
+    notifications.SettleMail,
+]
 FACTS = (
     notifications.EmailFailed,
     notifications.EmailResent,
@@ -85,17 +97,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 *(checkout.OrderRefundFailed, order_work.OrderAsked, order_work.OrderAnswered),
             ],
             store_status.STATUS: [store_status.StoreStatusRecord],
-            notifications.COMMANDS: [
-                notifications.RegisterWebhook,
-                notifications.RemoveWebhook,
-                notifications.PauseWebhook,
-                notifications.ResumeWebhook,
-                notifications.ReplayWebhooks,
-                notifications.ReplayLostWebhooks,
-                notifications.ResendMails,
-                notifications.ResendLostMails,
-                notifications.SettleMail,
-            ],
+            notifications.COMMANDS: COMMANDS,
         },
         emits=EMITS,
         refusal=notifications.NotificationsRefused,
@@ -107,5 +109,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
         recalled=RECALLED,
         attention=ATTENTION,
+        explain=explain,
+        order_state=NotificationLog,
         status_records={NotificationLog: last_record},
     )

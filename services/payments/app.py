@@ -25,6 +25,7 @@ from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import last_record
 from services.payments.domain.verification import FindVerification, ForgetCard, ReleaseVerification, VerifyCard
 from services.payments.ended import ForgettingEnded
+from services.payments.explanation import explain
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -101,6 +102,8 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
+        explain=explain,
+        order_state=Payment,
         status_records={Payment: last_record},
         routes=routes(providers, PayLinks.of(settings.pay_page)),
         upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention)],

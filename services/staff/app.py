@@ -9,17 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.staff.archive_months import keep_months
 from services.staff.domain import CORES, PROJECTION
 from services.staff.http import routes
+from services.staff.owners.client import Owners
 from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
 from services.staff.settings import StaffSettings
 from services.staff.storage import storage
 from shared.contracts import staff
+from shared.shell.http.assertions import assertions_of
 from shared.shell.service import Service
 
 
 def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
     own = settings.staff
     people = People(engine, PeopleRules(public_url=own.public_url or f"http://{own.http_host}:{own.http_port}"))
+    owners = Owners(own.owners(), assertions_of(settings))
     return Service(
         name="staff",
         cores=CORES,
@@ -28,8 +31,8 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         refusal=staff.StaffRefused,
         storage=storage,
         projection=PROJECTION,
-        routes=routes(people),
+        routes=routes(people, owners),
         known=people.recognition.find,
         upkeep=[partial(keep_months, engine), people.upkeep],
-        resources=[people.close],
+        resources=[people.close, owners.close],
     )

@@ -6,17 +6,22 @@ from aiohttp import web
 
 from services.staff.lists import add_lists
 from services.staff.order_page import add_order_page
+from services.staff.owners.client import Owners
+from services.staff.owners.explanation import add_explanation
+from services.staff.owners.routes import add_owner_commands
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes(people: People) -> Routes:
+def routes(people: People, owners: Owners) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         add_saved_views(application, api)
         add_people(application, people)
         add_lists(application, api)  # before the routes of one order: no order has the number `tabs`
         add_order_page(application, api)
+        add_explanation(application, api, owners)
+        add_owner_commands(application, api, owners, people.writes)
 
     return add

@@ -28,6 +28,8 @@ from services.staff.archived import (
 )
 from services.staff.domain.archive import EventRow
 from services.staff.domain.timeline import OrderWords, TimelineEntry, entry_of, known_facts, messages_ended
+from services.staff.unchanged import IF_NONE_MATCH as KEPT
+from services.staff.unchanged import NOT_MODIFIED, kept_response
 from shared.contracts.delivery_status import DeliveryStatusRecord
 from shared.contracts.notifications import MessageStatusRecord
 from shared.contracts.order_status import OrderStatusRecord
@@ -176,9 +178,19 @@ WHOLE = Declaration(
     headers=(IF_NONE_MATCH,),
     refused=REFUSED,
 )
-TIMELINE = Declaration("What happened to an order", (DeclaredResponse(TimelinePage),), query=PageQuery, refused=REFUSED)
+TIMELINE = Declaration(
+    "What happened to an order",
+    (DeclaredResponse(TimelinePage), NOT_MODIFIED),
+    query=PageQuery,
+    headers=(KEPT,),
+    refused=REFUSED,
+)
 EVENTS = Declaration(
-    "An order's events, as they were sent", (DeclaredResponse(EventsPage),), query=PageQuery, refused=REFUSED
+    "An order's events, as they were sent",
+    (DeclaredResponse(EventsPage), NOT_MODIFIED),
+    query=PageQuery,
+    headers=(KEPT,),
+    refused=REFUSED,
 )
 
 
@@ -225,7 +237,7 @@ class OrderPage:
         entries.sort(key=lambda entry: entry.place, reverse=newest)
         page = entries[: query.limit]
         following = write_cursor(page[-1].place) if len(entries) > query.limit else None
-        return json_response(TimelinePage([_shown(entry) for entry in page], following))
+        return kept_response(request, TimelinePage([_shown(entry) for entry in page], following))
 
     async def events(self, request: web.Request) -> web.Response:
         query = query_in(request, PageQuery)
@@ -236,7 +248,7 @@ class OrderPage:
         page = rows[: query.limit]
         place = (page[-1].at, page[-1].sequence, str(page[-1].id)) if page else None
         following = write_cursor(place) if place and len(rows) > query.limit else None
-        return json_response(EventsPage([_archived(row) for row in page], following))
+        return kept_response(request, EventsPage([_archived(row) for row in page], following))
 
 
 async def _found(connection: AsyncConnection, request: web.Request) -> FoundOrder:

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from services.staff.domain.saved_view import SavedView, is_seen_by
 from services.staff.storage import saved_views
+from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.contracts.staff import RemoveView, SaveView
 from shared.shell.http.access import IN_PATH, RequestHandler, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse
-from shared.shell.http.problems import json_response
 from shared.shell.http.web import actor_of, add_commands
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.tables import WrittenByNewer
@@ -61,7 +61,7 @@ class ViewList:
     """The caller's own and those that are shared, by name."""
 
 
-VIEWS = Declaration("The saved views of a store", (DeclaredResponse(ViewList),))
+VIEWS = Declaration("The saved views of a store", (DeclaredResponse(ViewList), NOT_MODIFIED), headers=(IF_NONE_MATCH,))
 
 
 def add_saved_views(application: web.Application, api: HttpApi) -> None:
@@ -85,7 +85,7 @@ def _list(api: HttpApi) -> RequestHandler:
             for key, view in found
             if is_seen_by(view, actor)
         ]
-        return json_response(ViewList(sorted(shown, key=lambda view: (view.name.casefold(), view.view))))
+        return kept_response(request, ViewList(sorted(shown, key=lambda view: (view.name.casefold(), view.view))))
 
     return handle
 

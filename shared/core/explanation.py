@@ -15,8 +15,8 @@ from shared.core.fast_dataclasses import fast
 class Waits:
     """What something waits for."""
 
-    who: Literal["customer", "staff", "payments", "fulfillment"]
-    """Who has to act."""
+    who: Literal["customer", "staff", "payments", "fulfillment", "notifications", "provider", "outside"]
+    """Who has to act; `provider`: the company that moves the money; `outside`: another system."""
     what: str
     """What they have to do, for staff."""
     until: datetime | None = None

@@ -24,6 +24,7 @@ from shared.shell.database_clock import DatabaseClock
 from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import STOPPING, Readiness, application
+from shared.shell.http.assertions import assertion_reader
 from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse
@@ -95,7 +96,7 @@ async def run_worker(
     database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
-    principals = Principals.of(settings, service.identify, service.known)
+    principals = Principals.of(settings, service.identify, service.known, assertion_reader(settings, service))
     ready = _readiness(shell, database, stopping)
     shell.metrics.serve_ready(("database", "clock", "kafka", *shell.progress.parts), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)

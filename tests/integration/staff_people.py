@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -152,13 +152,17 @@ async def staff_api(
     remembered: float = 0.0,
     middlewares: Sequence[Any] = (),
     provider: OpenIdProvider | None = None,
+    further: Callable[[web.Application, People], None] | None = None,
 ) -> AsyncIterator[Staff]:
+    """`further` routes."""
     clock = HandClock()
     rules = PeopleRules(remembered=remembered, public_url="https://staff.example")
     people = People(engine, rules, clock, QuickPasswords(), provider)
     principals = Principals((), operator=SecretStr(TOKEN), known=people.recognition.find)
     application = web.Application(middlewares=[protection(principals), *middlewares])
     add_people(application, people)
+    if further:
+        further(application, people)
     async with TestClient(TestServer(application)) as http:
         yield Staff(engine, people, clock, http)
     await people.close()

@@ -40,8 +40,10 @@ from shared.shell.http.access import (
     RequestHandler,
     access_of,
 )
+from shared.shell.http.assertions import Assertions, RequestHead
+from shared.shell.http.principals import Principal
 from shared.shell.postgres.migration import migrate
-from tests.http_edges import Route, exchange, request_of, routes_of, service_edge
+from tests.http_edges import ASSERTION_KEY, Route, exchange, request_of, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
 ROWS = {
@@ -68,13 +70,23 @@ class Walk:
 
     async def ask(self, route: Route, token: str | None, store: str) -> int:
         """`store` is named wherever the route names one."""
+        headers: dict[str, str | bytes] = {"Authorization": f"Bearer {token}" if token else ""}
+        return await exchange(self.port, request_of(route.method, self.target(route, store), headers))
+
+    async def vouched_for(self, route: Route, caller: Principal, store: str, service: str = "") -> int:
+        """The same for a caller of staff."""
+        target = self.target(route, store)
+        head = RequestHead(route.method, target, idempotency_key="k")
+        assertion = Assertions((ASSERTION_KEY,)).make(caller, service or self.service, head, b"")
+        return await exchange(self.port, request_of(route.method, target, {"Authorization": assertion}))
+
+    def target(self, route: Route, store: str) -> str:
         target = route.with_variables(f"o-{store}" if self.routes[route].scope.find else store)
         if self.routes[route].scope is OF_RECIPIENT:
             target = route.with_variables(f"{store}~customer~c-1")
         if self.routes[route].scope in (IN_QUERY, OWN_STORES):
             target += f"?store={store}"
-        headers: dict[str, str | bytes] = {"Authorization": f"Bearer {token}" if token else ""}
-        return await exchange(self.port, request_of(route.method, target, headers))
+        return target
 
 
 def token_of(client: str) -> str:
@@ -170,6 +182,35 @@ async def test_every_other_route(walk: Walk) -> None:
     assert {case: status for case, status in told.items() if status != expected[case]} == {}
 
 
+async def test_every_other_route_by_an_assertion(walk: Walk) -> None:
+    """Whatever staff has checked, permission and store are checked again. Staff itself takes none: it makes them."""
+    own, everywhere = frozenset({"own"}), None
+    told, expected = {}, {}
+    for route, access in walk.routes.items():
+        if access in OPEN or access.permission == SIGNED_IN:
+            continue
+        right = (access.permission,)
+        others = tuple(sorted({each.permission for each in walk.routes.values()} - {access.permission}))
+        hidden = LET_THROUGH if access.scope is OWN_STORES else 404 if access.scope.find else 403
+        cases = {
+            "right": (right, everywhere if access.scope is EVERY_STORE else own, "own", LET_THROUGH),
+            "everywhere": (right, everywhere, "other", LET_THROUGH),
+            "another store": (("*",), own, "other", 403 if access.scope is OWN_STORES else hidden),
+            "too little": (others, everywhere, "own", 403),
+        }
+        for name, (permissions, stores, store, status) in cases.items():
+            caller = Principal("user:anna", permissions, stores)
+            told[route, name] = await walk.vouched_for(route, caller, store)
+            expected[route, name] = status
+        elsewhere = "payments" if walk.service != "payments" else "checkout"
+        anyone = Principal("user:anna", ("*",), None)
+        told[route, "for another service"] = await walk.vouched_for(route, anyone, "own", elsewhere)
+        expected[route, "for another service"] = 401
+    if walk.service == "staff":
+        expected = dict.fromkeys(expected, 401)
+    assert {case: status for case, status in told.items() if status != expected[case]} == {}
+
+
 async def test_a_path_that_is_no_route_tells_nothing_to_others(walk: Walk) -> None:
     headers: dict[str, str | bytes] = {"Authorization": ""}
     assert await exchange(walk.port, request_of("GET", "/no-such-route", headers)) == 401
@@ -216,6 +257,10 @@ def test_the_walk_is_complete(service: str) -> None:
 def test_the_page_names_every_permission_and_public_route() -> None:
     page = (Path(__file__).parents[2] / "docs/security.md").read_text()
     found = {service: accesses(service) for service in SERVICES}
+    sent_on = {f"/api/v1/{owner}" for owner in SERVICES}
+    found["staff"] = {
+        route: access for route, access in found["staff"].items() if not route.path.startswith(tuple(sent_on))
+    }
     shared = set.intersection(*({access.permission for access in routes.values()} for routes in found.values()))
     everything = set().union(*({one.permission for one in routes.values()} for routes in found.values()))
     assert everything - {""} | {"monitor.read"} == set(PERMISSIONS)

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.staff.domain.roles import BUILT_IN
 from services.staff.people.tables import audit
 from shared.shell.http.access import EVERY_STORE, PUBLIC, SIGNED_IN, Access, access_of
-from shared.shell.http.openapi import document, routes_of
+from shared.shell.http.declared_routes import routes_of
+from shared.shell.http.openapi import document
 from tests.integration.staff_people import PASSWORD, TOKEN, Staff, staff_api, staff_engine
 
 OWN, FOREIGN = "own", "foreign"

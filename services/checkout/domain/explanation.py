@@ -15,9 +15,9 @@ from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.order_work import AnswerOrder, NoteOrder, ReopenOrder
 from shared.contracts.values import DeliveryStatus
 from shared.contracts.values import OrderStatus as S
-from shared.core import Command, Context, Refused
-from shared.core.explanation import Explanation, Possible, Waits
-from shared.core.ids import NIL
+from shared.core import Command
+from shared.core.dry_run import possible
+from shared.core.explanation import Explanation, Waits
 
 
 def explanation(order: Order, key: str, at: datetime) -> Explanation:
@@ -26,7 +26,7 @@ def explanation(order: Order, key: str, at: datetime) -> Explanation:
         why=order.message or "",
         waits=[*_waits(order)],
         following=sorted(status.value for status in TRANSITIONS[order.status]),
-        commands=[*_possible(order, key, at)],
+        commands=[*possible(orders, order, _commands(order), key, at)],
     )
 
 
@@ -91,16 +91,6 @@ def _delivery(order: Order) -> Iterator[Waits]:
             yield Waits("fulfillment", f"{part.title}: deliver it.")
     if order.complete_by_hand and all(part.is_finished for part in order.parts):
         yield Waits("staff", "Complete it: everything is delivered.")
-
-
-def _possible(order: Order, key: str, at: datetime) -> Iterator[Possible]:
-    context = Context(at, key, NIL, actor="staff")
-    for command in _commands(order):
-        decided = orders.decide(order, command, context)
-        if isinstance(decided, Refused):
-            yield Possible(command.type, False, decided.code, decided.text)
-        else:
-            yield Possible(command.type, True)
 
 
 def _commands(order: Order) -> Iterator[Command]:

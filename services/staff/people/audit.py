@@ -14,9 +14,9 @@ from pydantic import Field
 
 from services.staff.people.people import People
 from services.staff.people.tables import audit
+from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Query
-from shared.shell.http.problems import json_response
 from shared.shell.http.requests import UtcMoment, Words, query_in
 
 PAGE, MOST = 100, 500
@@ -67,7 +67,9 @@ class AuditPage:
     """The `before` of the next page; null on the last one."""
 
 
-LIST = Declaration("The audit log", (DeclaredResponse(AuditPage),), query=AuditQuery)
+LIST = Declaration(
+    "The audit log", (DeclaredResponse(AuditPage), NOT_MODIFIED), query=AuditQuery, headers=(IF_NONE_MATCH,)
+)
 
 
 def add_audit(application: web.Application, people: People) -> None:
@@ -80,7 +82,7 @@ def add_audit(application: web.Application, people: People) -> None:
             AuditView(row.number, row.at, row.actor, row.kind, row.subject, orjson.loads(row.detail), row.hash.hex())
             for row in rows
         ]
-        return json_response(AuditPage(entries, entries[-1].number if len(entries) == given.limit else None))
+        return kept_response(request, AuditPage(entries, entries[-1].number if len(entries) == given.limit else None))
 
     add_route(application, "GET", "/api/v1/audit", show, "audit.read", EVERY_STORE, LIST)
 

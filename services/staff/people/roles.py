@@ -21,6 +21,7 @@ from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
 from services.staff.people.tables import grants, invitations, roles
 from services.staff.people.views import Pattern
+from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.contracts.values import Given
 from shared.core import Problem
 from shared.permissions import PERMISSIONS
@@ -65,7 +66,7 @@ class RoleGiven(Given):
     """It counts only in sessions with a second factor."""
 
 
-LIST = Declaration("Roles", (DeclaredResponse(RoleList),))
+LIST = Declaration("Roles", (DeclaredResponse(RoleList), NOT_MODIFIED), headers=(IF_NONE_MATCH,))
 PUT = Declaration(
     "Make or change a role",
     (DeclaredResponse(RoleView),),
@@ -90,7 +91,7 @@ class RoleRoutes:
         async with self._people.writes.connect() as connection:
             found = (await read_roles(connection)).values()
         shown = sorted(found, key=lambda role: not role.built_in)
-        return json_response(RoleList([_view(role) for role in shown], sorted(PERMISSIONS)))
+        return kept_response(request, RoleList([_view(role) for role in shown], sorted(PERMISSIONS)))
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         caller, name = request[PRINCIPAL], request.match_info["role"]

@@ -19,6 +19,7 @@ from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
 from services.staff.people.tables import passkeys, sessions, users
 from services.staff.people.views import RoleInStore, UserView, given_roles, user_view
+from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.contracts.values import Given
 from shared.shell.http.access import OWN_STORES, PRINCIPAL, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Query
@@ -54,7 +55,7 @@ class UserRoles(Given):
 
 
 CHANGES = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-LIST = Declaration("Users", (DeclaredResponse(UserPage),), query=UserQuery)
+LIST = Declaration("Users", (DeclaredResponse(UserPage), NOT_MODIFIED), query=UserQuery, headers=(IF_NONE_MATCH,))
 SHOW = Declaration("A user", (DeclaredResponse(UserView),))
 GIVE = Declaration("Give a user their roles", (DeclaredResponse(UserView),), body=UserRoles, refused=CHANGES)
 DISABLE = Declaration("Disable a user: sessions and tokens end", (DeclaredResponse(UserView),), refused=CHANGES)
@@ -88,7 +89,7 @@ class UserRoutes:
         async with self._people.writes.connect() as connection:
             found = await accounts_after(connection, request[PRINCIPAL].stores, given.after, given.limit)
         following = found[-1].id if len(found) == given.limit else None
-        return json_response(UserPage([user_view(account) for account in found], following))
+        return kept_response(request, UserPage([user_view(account) for account in found], following))
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         async with self._people.writes.connect() as connection:

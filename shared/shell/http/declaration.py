@@ -58,6 +58,18 @@ class DeclaredResponse:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """What another service's OpenAPI document says of a route that is sent on to it."""
+
+    operation: Json
+    """Its parameters, body and responses, without those that are problems."""
+    schemas: Mapping[str, Json]
+    """What these refer to."""
+    note: str
+    """For the description: who answers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Declaration:
     summary: str
     responses: tuple[DeclaredResponse, ...] = (DeclaredResponse(),)
@@ -74,6 +86,8 @@ class Declaration:
     """Its body is a form of a page: the fields, and what they are."""
     file_media: str = ""
     """It takes a file of this type, which is read in parts; also instead of `body`, where there is one."""
+    described: Described | None = None
+    """It is answered by another service."""
 
     @property
     def has_body(self) -> bool:

@@ -11,7 +11,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core.explanation import Explanation
-from shared.shell.http.access import EVERY_STORE, add_route
+from shared.shell.http.access import EVERY_STORE, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Holds, Json
 from shared.shell.http.listed import WaitingCall
 from shared.shell.http.problems import json_response
@@ -92,4 +92,6 @@ def add_explain(app: web.Application, engine: AsyncEngine, service: Service, clo
             )
         )
 
-    add_route(app, "GET", "/orders/{key}/explain", explain, "operations.read", EVERY_STORE, EXPLAIN)
+    tables = [each.table for each in service.storage.states if each.kind is service.order_state]
+    scope = found_by(store_column(engine, tables[0])) if tables else EVERY_STORE
+    add_route(app, "GET", "/orders/{key}/explain", explain, "order.read", scope, EXPLAIN)

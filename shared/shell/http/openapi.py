@@ -17,7 +17,7 @@ from typing_extensions import get_original_bases, is_typeddict
 from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN, encode
 from shared.core import Message, Problem
-from shared.shell.http.access import PROBE, PUBLIC, SIGNED_IN, Access, access_of, add_public
+from shared.shell.http.access import PROBE, PUBLIC, SIGNED_IN, add_public
 from shared.shell.http.declaration import (
     FORM,
     JSON,
@@ -27,7 +27,14 @@ from shared.shell.http.declaration import (
     Holds,
     Json,
     StrictQuery,
-    declaration_of,
+)
+from shared.shell.http.declared_routes import DeclaredRoute, routes_of
+from shared.shell.http.openapi_problems import (
+    REFERENCE,
+    problem_name,
+    problem_response,
+    problems_of_all,
+    problems_of_route,
 )
 from shared.shell.http.problems import json_response
 
@@ -75,23 +82,6 @@ VARIABLES: Mapping[str, Json] = {
 """What stands for the variables of paths."""
 PAGE = "text/html"
 BINARY: Json = {"type": "string", "format": "binary"}
-ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
-PROBLEMS: Mapping[HTTPStatus, str] = {
-    HTTPStatus.BAD_REQUEST: "The body, the query or a header is wrong: `problems` says what.",
-    HTTPStatus.UNAUTHORIZED: "The token is missing or unknown.",
-    HTTPStatus.FORBIDDEN: "The token lacks the permission, or the store is not one of its stores.",
-    HTTPStatus.NOT_FOUND: "What the path names does not exist.",
-    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
-    HTTPStatus.CONFLICT: "It was refused and changed nothing: `code` and `problems` say why.",
-    HTTPStatus.GONE: "It existed, and does not any more.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The `Idempotency-Key` was used for another request.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has another content type than those named here, or is compressed.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: repeat it after `Retry-After`.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now: repeat it after `Retry-After`, under the same key.",
-}
-OF_CALLERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-OF_BODIES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 SCOPES: Mapping[str, str] = {
     "path": "the path's store",
     "query": "`?store=`",
@@ -100,7 +90,6 @@ SCOPES: Mapping[str, str] = {
     "every": "all stores",
     "own": "each store that `?store=` names; all of the caller's stores, if it names none",
 }
-REFERENCE = "#/components/schemas/{model}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +106,6 @@ class ProblemBody:
     """Machine-readable, stable."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with each field, where fields are wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredRoute:
-    method: str
-    path: str
-    """As in the document: `/orders/{key}`."""
-    patterns: Mapping[str, str]
-    """Of variables that match only some text."""
-    access: Access
-    declaration: Declaration
 
 
 def add_document(application: web.Application, service: str) -> None:
@@ -147,6 +125,8 @@ def document(application: web.Application, service: str) -> Json:
     paths: dict[str, Json] = {}
     for route in sorted(routes, key=lambda each: (each.path, each.method)):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        if described := route.declaration.described:
+            schemas.definitions |= described.schemas
     return {
         "openapi": "3.1.0",
         "info": {
@@ -159,27 +139,9 @@ def document(application: web.Application, service: str) -> Json:
         "components": {
             "schemas": schemas.definitions,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "responses": {_problem_name(status): _problem(status) for status in _problems_of_all(routes)},
+            "responses": {problem_name(status): problem_response(status) for status in problems_of_all(routes)},
         },
     }
-
-
-def routes_of(application: web.Application) -> Iterator[DeclaredRoute]:
-    """All but those of HEAD. Raises TypeError."""
-    for route in application.router.routes():
-        if route.method == "HEAD" or route.resource is None:
-            continue
-        info = route.resource.get_info()
-        path = info.get("path") or info["formatter"]
-        access, declaration = access_of(route.handler), declaration_of(route.handler)
-        if access is None or declaration is None:
-            raise TypeError(f"{route.method} {path} does not declare what it takes and gives, or who may call it")
-        yield DeclaredRoute(route.method, path, _patterns(info.get("pattern")), access, declaration)
-
-
-def _patterns(whole: re.Pattern[str] | None) -> dict[str, str]:
-    found = re.findall(r"\(\?P<(\w+)>((?:[^()]|\\.)+)\)", whole.pattern) if whole else []
-    return {name: pattern for name, pattern in found if pattern != "[^{}/]+"}
 
 
 class Schemas:
@@ -241,7 +203,7 @@ def _inherited(kind: Any) -> dict[str, str]:
 
 
 def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
-    declaration, access = route.declaration, route.access
+    declaration, access, described = route.declaration, route.access, route.declaration.described
     parameters = [*_variables(route), *_query(declaration), *(_header(header) for header in declaration.headers)]
     operation: Json = {"operationId": _operation_id(route), "summary": declaration.summary}
     if access is PUBLIC or access is PROBE:
@@ -253,6 +215,9 @@ def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
         else:
             operation["description"] = f"Permission `{access.permission}`, for {SCOPES[access.scope.where]}."
             operation["x-permission"] = access.permission
+    if described:
+        operation["description"] = f"{operation['description']} {described.note}"
+        return operation | described.operation | {"responses": _responses(route, schemas)}
     if parameters:
         operation["parameters"] = parameters
     if declaration.has_body:
@@ -264,12 +229,14 @@ def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
 def _responses(route: DeclaredRoute, schemas: Schemas) -> Json:
     """A page has errors of its own, besides those that every route may answer."""
     declared = {str(each.status.value): _response(each, schemas) for each in route.declaration.responses}
+    if described := route.declaration.described:
+        declared = dict(described.operation["responses"])
     for status in problems_of_route(route):
         name = str(status.value)
         if name not in declared:
-            declared[name] = {"$ref": f"#/components/responses/{_problem_name(status)}"}
+            declared[name] = {"$ref": f"#/components/responses/{problem_name(status)}"}
         elif status >= HTTPStatus.BAD_REQUEST and PAGE in declared[name].get("content", {}):
-            declared[name]["content"] |= _problem(status)["content"]
+            declared[name]["content"] |= problem_response(status)["content"]
     return declared
 
 
@@ -354,41 +321,4 @@ def _response(declared: DeclaredResponse, schemas: Schemas) -> Json:
     if declared.media:
         schema = {"type": "string"} if declared.gives is None else schemas.given(declared.gives)
         described["content"] = {declared.media: {"schema": schema}}
-    return described
-
-
-# Problems
-
-
-def problems_of_route(route: DeclaredRoute) -> list[HTTPStatus]:
-    statuses = {*ANY, *route.declaration.refused}
-    if route.access is not PROBE:
-        statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
-    if route.access is not PUBLIC and route.access is not PROBE:
-        statuses |= {*OF_CALLERS}
-    if route.access.scope.find is not None or "{" in route.path:
-        statuses.add(HTTPStatus.NOT_FOUND)
-    if route.declaration.has_body:
-        statuses |= {*OF_BODIES}
-    return sorted(statuses)
-
-
-def _problems_of_all(routes: Iterable[DeclaredRoute]) -> list[HTTPStatus]:
-    return sorted({status for route in routes for status in problems_of_route(route)})
-
-
-def _problem_name(status: HTTPStatus) -> str:
-    return "".join(word.capitalize() for word in status.name.split("_"))
-
-
-def _problem(status: HTTPStatus) -> Json:
-    waits = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-    described: Json = {
-        "description": PROBLEMS.get(status, status.phrase),
-        "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="ProblemBody")}}},
-    }
-    if waits:
-        described["headers"] = {
-            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}, "required": True}
-        }
     return described

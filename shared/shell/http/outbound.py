@@ -31,7 +31,7 @@ from yarl import URL
 from shared.contracts.addresses import Reach, reach_of, reach_of_host, reach_of_url
 
 MAX_RESPONSE = 65_536
-"""Bytes of a response's body that are kept; the rest is not read."""
+"""Bytes of a response's body that are kept, as a rule; the rest is not read."""
 _URL = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 """RFC 3986, appendix A."""
 WAITING = 0.5
@@ -65,7 +65,7 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    """At most MAX_RESPONSE bytes."""
+    """No more than is kept."""
 
 
 def retry_after(response: Response, longest: float = 600) -> float | None:
@@ -104,10 +104,10 @@ class CheckedResolver(AbstractResolver):
 
 class Outbound:
     """Makes the requests; one per process and purpose. `close()` it. `private`: special addresses are allowed as
-    well."""
+    well. `most`: bytes of a response's body that are kept."""
 
-    def __init__(self, *, private: bool, connections: int = 100, per_host: int = 20) -> None:
-        self._private = private
+    def __init__(self, *, private: bool, connections: int = 100, per_host: int = 20, most: int = MAX_RESPONSE) -> None:
+        self._private, self._most = private, most
         self._limits = (connections, per_host)
         self._opened: aiohttp.ClientSession | None = None
 
@@ -150,10 +150,10 @@ class Outbound:
             kept = bytearray()
             async for chunk in response.content.iter_chunked(8192):
                 kept += chunk
-                if len(kept) >= MAX_RESPONSE:
+                if len(kept) >= self._most:
                     response.close()
                     break
-            return Response(response.status, response.headers, bytes(kept[:MAX_RESPONSE]))
+            return Response(response.status, response.headers, bytes(kept[: self._most]))
 
     def _checked(self, url: str) -> URL:
         """A literal IP address never reaches the resolver, so it is checked here."""

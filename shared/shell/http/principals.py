@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import SecretStr
 
 from shared.api_clients import EVERYTHING, OPERATOR, ApiClientSettings
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.shell.http.assertions import Asserted, RequestHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,12 @@ Identify = Callable[[str], Principal | None]
 """By a token. Reads those that a service has signed itself."""
 FindKnown = Callable[[str], Awaitable[Principal | None]]
 """By a token, or by a session's cookie: finds those that a service has in its tables."""
+ReadAssertion = Callable[[str, "RequestHead"], "Asserted"]
+"""By an assertion of staff (`assertions.py`) and the request that it came with. Raises BadAssertion."""
 
 
 class Principals:
-    """Finds the principal of a bearer token, or of a session."""
+    """Finds the principal of a bearer token, of a session, or of an assertion."""
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class Principals:
         signed: Identify | None = None,
         operator: SecretStr | None = None,
         known: FindKnown | None = None,
+        asserted: ReadAssertion | None = None,
     ) -> None:
         self._by_digest = _operator(operator)
         for client in clients:
@@ -94,11 +100,18 @@ class Principals:
             self._by_digest |= dict.fromkeys(client.token_sha256, principal)
         self._signed = signed
         self._known = known
+        self.asserted = asserted
         self.has_sessions = known is not None
 
     @classmethod
-    def of(cls, settings: Settings, signed: Identify | None = None, known: FindKnown | None = None) -> Self:
-        return cls(settings.api_clients, signed, settings.api_token, known)
+    def of(
+        cls,
+        settings: Settings,
+        signed: Identify | None = None,
+        known: FindKnown | None = None,
+        asserted: ReadAssertion | None = None,
+    ) -> Self:
+        return cls(settings.api_clients, signed, settings.api_token, known, asserted)
 
     @classmethod
     def of_token(cls, token: str) -> Self:

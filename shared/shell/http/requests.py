@@ -3,6 +3,7 @@ once for all routes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from shared.contracts.envelope import BadBody, decode, has_nul
 from shared.contracts.problems import MAX_PROBLEMS, problems_of
 from shared.contracts.values import Moment
 from shared.core import Command, Problem
+from shared.shell.http.assertions import ASSERTED
 from shared.shell.http.declaration import Declaration, Header, Query, StrictQuery, declaration_of, declared_in
 from shared.shell.http.limits import BODY_BYTES, LIMITS, MAX_REQUEST
 from shared.shell.http.problems import ProblemResponse, bad_request, unsupported
@@ -44,6 +46,11 @@ def check_text(request: web.Request) -> None:
         raise bad_request("The path or the query is not valid UTF-8, or contains a NUL character.")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise unsupported("Compressed bodies are not accepted. Leave out the header Content-Encoding.")
+
+
+def target_of(request: web.Request) -> str:
+    """Path and query, as they were sent."""
+    return request.raw_path
 
 
 UNNAMED = "application/octet-stream"
@@ -133,6 +140,7 @@ async def read_body(request: web.Request, most: int = MAX_REQUEST) -> bytes:
         raise TypeError("a body is not declared by its route")
     body = await request[LIMITS].read(request, most)
     request[BODY_BYTES] = request.get(BODY_BYTES, 0) + len(body)
+    _check_asserted(request, hashlib.sha256(body).hexdigest)
     return body
 
 
@@ -141,14 +149,24 @@ async def read_file(request: web.Request, most: int) -> bytes:
     bounds how many are read at once. Raises ProblemResponse."""
     if not declared_in(request).file_media:
         raise TypeError("a file is not declared by its route")
-    return await request[LIMITS].read_file(request, most)
+    return b"".join([part async for part in parts_of_file(request, most)])
 
 
-def parts_of_file(request: web.Request, most: int) -> AsyncIterator[bytes]:
-    """The same, part by part: for what is not kept in memory."""
+async def parts_of_file(request: web.Request, most: int) -> AsyncIterator[bytes]:
+    """The same, part by part: for what is not kept in memory. What was read counts only when all of it was."""
     if not declared_in(request).file_media:
         raise TypeError("a file is not declared by its route")
-    return request[LIMITS].parts_of_file(request, most)
+    read = hashlib.sha256()
+    async for part in request[LIMITS].parts_of_file(request, most):
+        read.update(part)
+        yield part
+    _check_asserted(request, read.hexdigest)
+
+
+def _check_asserted(request: web.Request, digest: Callable[[], str]) -> None:
+    """Of a request for which staff vouches: it has the body that staff has sent. Raises BadAssertion."""
+    if ASSERTED in request:
+        request[ASSERTED].check_body(digest())
 
 
 def is_read(request: web.Request) -> bool:

@@ -34,7 +34,8 @@ from shared.shell.http.access import (
     found_by,
     require,
 )
-from shared.shell.http.declaration import Declaration, DeclaredResponse
+from shared.shell.http.assertions import ASSERTED, NO_BODY, BadAssertion, RequestHead, is_assertion
+from shared.shell.http.declaration import Declaration, DeclaredResponse, declaration_of
 from shared.shell.http.limits import BODY_BYTES, BUDGET, CLIENT, LIMITS, Limits, client_of
 from shared.shell.http.principals import Principal, Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
@@ -87,8 +88,8 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
             await _admit(request, principals, bounds)
             check_media(request)
             return await _handled(request, handler)
-        except (ProblemResponse, WrittenByNewer) as problem:
-            return (newer() if isinstance(problem, WrittenByNewer) else problem).response()
+        except (ProblemResponse, WrittenByNewer, BadAssertion) as problem:
+            return _as_problem(problem).response()
         except web.RequestPayloadError:
             return bad_request("The body cannot be read: its length or encoding is wrong.").response()
         except ConnectionError:
@@ -121,7 +122,11 @@ async def _handled(request: web.Request, handler: RequestHandler) -> web.StreamR
 async def _admit(request: web.Request, principals: Principals, limits: Limits) -> None:
     """Whatever the headers tell, before a byte of the body is read. Raises ProblemResponse."""
     check_text(request)
-    principal = await _caller(request, principals)
+    try:
+        principal = await _caller(request, principals)
+    except BadAssertion:
+        limits.count(client_of(limits.address_of(request)))
+        raise
     request[LIMITS] = limits
     caller = f"client {principal.recipient or principal.name}" if principal else client_of(limits.address_of(request))
     request[CLIENT] = caller
@@ -141,12 +146,40 @@ async def _admit(request: web.Request, principals: Principals, limits: Limits) -
 
 
 async def _caller(request: web.Request, principals: Principals) -> Principal | None:
-    """By a token, which no other site can send, or by the cookie of a session, which it can. Raises ProblemResponse."""
+    """By a token or an assertion, which no other site can send, or by the cookie of a session, which it can. Raises
+    ProblemResponse, BadAssertion."""
+    if is_assertion(request.headers.get("Authorization", "")):
+        return _asserted(request, principals)
     cookie = session_cookie(request)
     if "Authorization" in request.headers or not (cookie and principals.has_sessions):
         return await principals.of_header(request.headers.get("Authorization", ""))
     check_own_site(request)
     return await principals.of_session(cookie)
+
+
+def _asserted(request: web.Request, principals: Principals) -> Principal:
+    """A body is checked when it is read; a route that reads none gets none. Raises BadAssertion."""
+    if principals.asserted is None:
+        raise BadAssertion("this service has no keys for assertions")
+    headers = request.headers
+    media = headers.get("Content-Type", "") if request.body_exists else ""
+    head = RequestHead(request.method, request.raw_path, media, headers.get("Idempotency-Key", ""))
+    asserted = principals.asserted(headers["Authorization"], head)
+    declaration = declaration_of(request.match_info.handler)
+    if declaration is None or not declaration.has_body:
+        asserted.check_body("" if request.body_exists else NO_BODY)
+    request[ASSERTED] = asserted
+    return asserted
+
+
+def _as_problem(wrong: ProblemResponse | WrittenByNewer | BadAssertion) -> ProblemResponse:
+    if isinstance(wrong, ProblemResponse):
+        return wrong
+    if isinstance(wrong, WrittenByNewer):
+        return newer()
+    log.warning("an assertion was refused", reason=str(wrong))
+    title = "This assertion is not valid for this request. Staff makes one for each request that it sends."
+    return ProblemResponse(HTTPStatus.UNAUTHORIZED, title, "unauthorized", close=True)
 
 
 def _failed(request: web.Request) -> web.Response:

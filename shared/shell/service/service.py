@@ -83,6 +83,8 @@ class Service:
     """What waits for staff in its own tables, by what it is in words."""
     explain: Callable[[AsyncConnection, str, datetime], Awaitable[Explanation | None]] | None = None
     """Why an order is where it is, by the service's own rules: of its id, at a time. None: it does not know it."""
+    order_state: type[Any] | None = None
+    """The state that it has of an order, whose table has the order's store."""
     upkeep: Sequence[Callable[[datetime], Awaitable[None]]] = ()
     """Done by each worker when it starts and every hour, with the time: what older builds do not keep in its tables."""
     own_reports: Sequence[Callable[[datetime], Awaitable[Sequence[OwnReport]]]] = ()

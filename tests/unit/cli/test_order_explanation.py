@@ -55,3 +55,21 @@ def test_it_says_who_has_to_act_and_what_may_be_done() -> None:
 
 def test_of_an_order_for_which_nothing_waits_it_says_so() -> None:
     assert lines({"order": ORDER, "services": {"checkout": service()}})[-1] == "Nothing waits."
+
+
+def test_each_service_says_what_it_waits_for() -> None:
+    says = {
+        "state": "pending",
+        "why": "",
+        "waits": [{"who": "staff", "what": "Refund 5.00 USD by hand, and settle it.", "until": None}],
+        "following": [],
+        "commands": [
+            {"command": "payment.settle", "possible": True, "code": "", "why_not": ""},
+            {"command": "payment.refund", "possible": False, "code": "not_paid", "why_not": "No."},
+        ],
+    }
+    shown = lines({"order": ORDER, "services": {"checkout": service(), "payments": service(says)}})
+    assert shown[1:] == [
+        "payments: waits for staff: Refund 5.00 USD by hand, and settle it.",
+        "payments: you may payment.settle",
+    ]

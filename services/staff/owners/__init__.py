@@ -1,0 +1,1 @@
+"""The services that own orders, as staff's API reaches them for its callers."""

@@ -1,0 +1,130 @@
+"""The owners' commands below staff's API: `POST /api/v1/checkout/orders/{key}/cancel` is checkout's `POST
+/orders/{key}/cancel`. Permission and store are checked here and by the owner, whose answer comes back as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.staff.owners.client import PROBLEM, Owners, media_of
+from services.staff.owners.commands import OwnerCommand, owner_commands
+from services.staff.people import audit_log
+from services.staff.storage import orders
+from shared.shell.http.access import (
+    EVERY_STORE,
+    IN_PATH,
+    OF_RECIPIENT,
+    PRINCIPAL,
+    FindStore,
+    RequestHandler,
+    Scope,
+    add_route,
+    found_by,
+)
+from shared.shell.http.assertions import RequestHead
+from shared.shell.http.outbound import Response
+from shared.shell.http.principals import Principal
+from shared.shell.http.problems import ProblemResponse
+from shared.shell.http.requests import idempotency_key, read_body, target_of
+from shared.shell.ports.http_api import HttpApi
+
+PASSED_ON = ("Content-Type", "ETag", "Cache-Control", "Retry-After", "Location")
+IDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~/-]{0,199}")
+CODE = re.compile(r"[a-z][a-z0-9_]{0,60}")
+NO_IDS = ("file",)
+"""Variables of paths that staff made up."""
+
+
+def add_owner_commands(application: web.Application, api: HttpApi, owners: Owners, writes: AsyncEngine) -> None:
+    """`writes`: for the audit log."""
+    found = found_by(store_of_order(api))
+    scopes = {"path": IN_PATH, "recipient": OF_RECIPIENT, "every": EVERY_STORE, "found": found}
+    for command in owner_commands():
+        scope: Scope = scopes[command.scope]
+        handler = _sent_on(command, owners, writes)
+        add_route(application, command.method, command.route, handler, command.permission, scope, command.declaration)
+
+
+def store_of_order(api: HttpApi) -> FindStore:
+    """By the read model, which has an order a moment after it was made."""
+    statement = sa.select(orders.c.store).where(orders.c.order_id == sa.bindparam("key"))
+
+    async def find(key: str) -> str | None:
+        async with api.engine.connect() as connection:
+            store: str | None = (await connection.execute(statement, {"key": key})).scalar_one_or_none()
+        return store
+
+    return find
+
+
+def _sent_on(command: OwnerCommand, owners: Owners, writes: AsyncEngine) -> RequestHandler:
+    prefix = command.route.removesuffix(command.path)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller, declaration = request[PRINCIPAL], command.declaration
+        body = await read_body(request) if declaration.has_body else b""
+        head = RequestHead(
+            method=command.method,
+            target=target_of(request).removeprefix(prefix),
+            media=request.content_type if body else "",
+            idempotency_key=idempotency_key(request) if declaration.headers else "",
+        )
+        entry = Entry(command, caller, request)
+        await entry.write(writes, "command.sent")
+        try:
+            answer = await owners.send(caller, command.owner, head, body)
+        except ProblemResponse as problem:
+            await entry.write(writes, "command.refused", status=problem.status.value, code=problem.code)
+            raise
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            await entry.write(writes, "command.refused", status=answer.status, code=_code_of(answer))
+        return as_it_is(answer)
+
+    return handle
+
+
+class Entry:
+    """What the audit log says of a command that is sent on: before it is sent, and once more where it is refused or
+    where no answer comes. Ids only: nothing of its body."""
+
+    def __init__(self, command: OwnerCommand, caller: Principal, request: web.Request) -> None:
+        path = request.match_info
+        self._actor = caller.name
+        self._subject = "/".join(as_id(value) for name, value in path.items() if name not in NO_IDS)
+        self._detail: dict[str, Any] = {
+            "service": command.owner,
+            "permission": command.permission,
+            "route": f"{command.method} {command.path}",
+        }
+
+    async def write(self, writes: AsyncEngine, kind: str, **more: int | str) -> None:
+        async with writes.begin() as connection:
+            await audit_log.record(connection, self._actor, kind, self._subject, **self._detail, **more)
+
+
+def as_id(given: str) -> str:
+    """What looks like no id could be anything: a part of its SHA-256 stands for it."""
+    return given if IDENT.fullmatch(given) else f"sha256:{hashlib.sha256(given.encode()).hexdigest()[:24]}"
+
+
+def as_it_is(answer: Response) -> web.Response:
+    headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+def _code_of(answer: Response) -> str:
+    """Of a problem."""
+    if media_of(answer) != PROBLEM:
+        return ""
+    try:
+        code = orjson.loads(answer.body).get("code")
+    except (ValueError, AttributeError):
+        return ""
+    return code if isinstance(code, str) and CODE.fullmatch(code) else ""
