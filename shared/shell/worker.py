@@ -111,7 +111,7 @@ async def run_worker(
             watches = [_watch(shell, engine, database), _watch_attention(shell, reads)]
             house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
             upkeep = keep_up([*service.upkeep, *(partial(report_own, api, it) for it in service.own_reports)], clock)
-            more = _of_its_own(shell)
+            more = own_tasks(shell)
             await until(stopping, shell.failed(), *watches, house, upkeep, _same_cluster(engine, settings, name), *more)
             unfinished = await _unfinished(shell) if catch_up else ""
             log.info("stopping", worker=worker)
@@ -130,7 +130,7 @@ async def run_worker(
     return unfinished
 
 
-def _of_its_own(shell: Shell) -> list[Coroutine[Any, Any, None]]:
+def own_tasks(shell: Shell) -> list[Coroutine[Any, Any, None]]:
     """What the worker does besides: the service's tasks; or, where it catches up, what ends it then."""
     if isinstance(shell.source, CatchUpSource):
         return [caught_up(shell, shell.source)]

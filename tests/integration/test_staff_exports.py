@@ -134,7 +134,7 @@ async def test_what_looks_like_a_formula_is_text_and_odd_characters_are_kept(api
     assert [total for _, total in written] == ["9223372036854775.807", *[str(2**63 - 1)] * 9]
     sheet = sheets_of(await api.export({**asked, "format": "xlsx"}))["Orders"]
     cells = {row[0]: row[1:] for row in sheet[1:]}
-    assert [cells[id][0] for id in ids] == [*texts[:-1], "bare"]
+    assert [cells[id][0] for id in ids] == [*texts[:-1], "plain"]
 
 
 async def test_a_new_sheet_begins_where_one_is_full(api: JobsApi, monkeypatch: pytest.MonkeyPatch) -> None:

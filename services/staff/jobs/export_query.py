@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from services.staff.domain.export import COLUMNS, FORMULA, NEUTRAL, CellKind
 from services.staff.jobs.selection import Selection
-from services.staff.jobs.xlsx import AMOUNT_STYLES, TIME_STYLE
+from services.staff.jobs.xlsx import Mark
 from services.staff.order_conditions import DATE, Condition
 from shared.core.money import CURRENCIES, exponent
 
@@ -28,7 +28,6 @@ _EXPRESSIONS: Mapping[str, str] = {
         and x.reference is not null order by x.at desc limit 1)""",
 }
 """Of columns that are no column of `orders`."""
-_NO_XML = "".join(map(chr, (*range(1, 9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF)))
 
 
 def _quoted(text: str) -> str:
@@ -49,8 +48,8 @@ def _money(expression: str) -> str:
         else ({expression} / 100.00)::numeric(30, 2)::text end"""
 
 
-_STYLE = f"""case when o.currency in ({_DECIMALS[0]}) then {AMOUNT_STYLES[0]}
-    when o.currency in ({_DECIMALS[3]}) then {AMOUNT_STYLES[3]} else {AMOUNT_STYLES[2]} end"""
+_AMOUNT_MARK = f"""case when o.currency in ({_DECIMALS[0]}) then '{Mark.AMOUNT_0}'
+    when o.currency in ({_DECIMALS[3]}) then '{Mark.AMOUNT_3}' else '{Mark.AMOUNT_2}' end"""
 
 
 def _csv_cell(name: str) -> str:
@@ -69,29 +68,25 @@ def _csv_cell(name: str) -> str:
 
 
 def _xlsx_cell(name: str) -> str:
-    """Its XML. What is missing is a cell without a value."""
+    """Between two marks. What is missing is a cell without a value."""
     expression = _EXPRESSIONS.get(name, f"o.{name}")
-    text = "'<c t=\"inlineStr\"><is><t xml:space=\"preserve\">' || {} || '</t></is></c>'"
+    begin, end = f"'{Mark.VALUE}'", Mark.END_VALUE
     match COLUMNS[name].kind:
         case CellKind.TEXT:
-            escaped = f"translate({expression}, {_quoted(_NO_XML)}, '')"
-            for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-                escaped = f"replace({escaped}, '{character}', '{entity}')"
-            cell = text.format(escaped)
+            begin, end = f"'{Mark.TEXT}'", Mark.END_TEXT
+            expression = f"translate({expression}, '{''.join(Mark)}', '')"
         case CellKind.WORD:
-            cell = text.format(expression)
+            begin, end = f"'{Mark.TEXT}'", Mark.END_TEXT
         case CellKind.MONEY:
-            cell = f"'<c s=\"' || {_STYLE} || '\"><v>' || {_money(expression)} || '</v></c>'"
+            begin, expression = _AMOUNT_MARK, _money(expression)
         case CellKind.TIME:
-            days = (
-                f"(extract(epoch from {expression} at time zone cast(:zone as text)) / 86400 + 25569)::numeric(20, 9)"
-            )
-            cell = f"'<c s=\"{TIME_STYLE}\"><v>' || {days} || '</v></c>'"
+            begin = f"'{Mark.TIME}'"
+            expression = f"date_part('epoch', {expression} at time zone cast(:zone as text)) / 86400 + 25569"
         case CellKind.FLAG:
-            cell = f"'<c t=\"b\"><v>' || {expression}::int || '</v></c>'"
+            begin, expression = f"'{Mark.FLAG}'", f"{expression}::int"
         case CellKind.NUMBER:
-            cell = f"'<c><v>' || {expression} || '</v></c>'"
-    return f"coalesce({cell}, '<c/>')"
+            pass
+    return f"coalesce({begin} || ({expression}) || '{end}', '{Mark.MISSING}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +116,8 @@ class ExportedOrders:
         return self._rows(cells, zone)
 
     def xlsx(self, columns: Sequence[str], zone: str) -> DriverStatement:
-        """One text for each row."""
-        return self._rows(" || ".join(["'<row>'", *map(_xlsx_cell, columns), "'</row>'"]), zone)
+        """One text for each row, in which marks stand for XML."""
+        return self._rows(" || ".join(map(_xlsx_cell, columns)), zone)
 
     def _rows(self, cells: str, zone: str) -> DriverStatement:
         found = self.selection.condition()

@@ -1,20 +1,59 @@
 """Writes a workbook as a stream: rows go in, parts of the file come out, and neither all rows nor a temporary file are
-kept. Cells are XML already."""
+kept. A row is one text, in which marks stand for the XML around its cells: what turns many rows into XML are a few
+replacements of all of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
 from xml.sax.saxutils import escape, quoteattr
 from zipfile import ZIP_DEFLATED, ZipFile
+
+from shared.core.fast_enums import StrEnum
 
 MOST_ROWS = 1_048_576
 """Of a sheet."""
 MOST_BYTES = 2_000_000_000
 """Of a sheet: spreadsheets do not read larger parts of an archive."""
-TIME_STYLE, TITLE_STYLE = 1, 5
-AMOUNT_STYLES = {0: 2, 2: 3, 3: 4}
-"""By the number of decimals."""
+TITLE_STYLE = 5
+
+
+class Mark(StrEnum):
+    """Characters that XML forbids; no cell has them."""
+
+    TEXT = "\x01"
+    VALUE = "\x02"
+    TIME = "\x03"
+    AMOUNT_0 = "\x04"
+    AMOUNT_2 = "\x05"
+    AMOUNT_3 = "\x06"
+    FLAG = "\x07"
+    MISSING = "\x08"
+    END_TEXT = "\x0e"
+    END_VALUE = "\x0f"
+
+
+_OPEN, _CLOSE = b'<c t="inlineStr"><is><t xml:space="preserve">', b"</t></is></c>"
+_MARKED: Mapping[Mark, bytes] = {
+    Mark.TEXT: _OPEN,
+    Mark.VALUE: b"<c><v>",
+    Mark.TIME: b'<c s="1"><v>',
+    Mark.AMOUNT_0: b'<c s="2"><v>',
+    Mark.AMOUNT_2: b'<c s="3"><v>',
+    Mark.AMOUNT_3: b'<c s="4"><v>',
+    Mark.FLAG: b'<c t="b"><v>',
+    Mark.MISSING: b"<c/>",
+    Mark.END_TEXT: _CLOSE,
+    Mark.END_VALUE: b"</v></c>",
+}
+_FORBIDDEN = bytes({*range(1, 9), 11, 12, *range(14, 32)} - {ord(mark) for mark in Mark})
+"""By XML, and neither a mark nor what stands between rows."""
+_REPLACED = (
+    *((b"&", b"&amp;"), (b"<", b"&lt;"), (b">", b"&gt;")),
+    *((b"\xef\xbf\xbe", b""), (b"\xef\xbf\xbf", b"")),  # U+FFFE and U+FFFF, which XML forbids as well
+    *((mark.encode(), xml) for mark, xml in _MARKED.items()),
+    (b"\0", b"</row><row>"),
+)
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -66,6 +105,15 @@ def text_row(texts: Iterable[str], style: int = 0) -> str:
     return f"<row>{''.join(cells)}</row>"
 
 
+def rows_as_xml(rows: Sequence[str]) -> bytes:
+    if not rows:
+        return b""
+    data = "\0".join(rows).encode().translate(None, _FORBIDDEN)
+    for text, xml in _REPLACED:
+        data = data.replace(text, xml)
+    return b"<row>" + data + b"</row>"
+
+
 class Workbook:
     """`rows` may be called from any thread, one at a time. Each sheet begins with the titles, and another one begins
     where one is full."""
@@ -87,7 +135,7 @@ class Workbook:
         while begin < len(rows) or self._sheet is None:
             sheet = self._sheet if self._sheet is not None and self._rows < self._most_rows else self._next_sheet()
             taken = rows[begin : begin + self._most_rows - self._rows]
-            data = "".join(taken).encode()
+            data = rows_as_xml(taken)
             if self._bytes + len(data) > self._most_bytes and self._rows > 1:
                 self._end_sheet()
                 continue

@@ -21,7 +21,7 @@ from services.staff.domain.jobs import (
     why_not,
 )
 from services.staff.domain.schedule import month_before, next_month
-from services.staff.jobs.xlsx import Workbook
+from services.staff.jobs.xlsx import Mark, Workbook
 from services.staff.order_columns import FIELDS
 from tests.integration.staff_jobs_rig import sheets_of
 
@@ -90,11 +90,11 @@ def test_a_month_is_that_of_the_stores_clocks() -> None:
 @pytest.mark.parametrize(("rows", "bytes", "sheets"), [(4, 10**9, [3, 3, 1]), (100, 700, None), (100, 10**9, [7])])
 def test_a_sheet_ends_by_rows_and_by_size(rows: int, bytes: int, sheets: list[int] | None) -> None:
     book = Workbook("Orders", ["Number"], rows, bytes)
-    parts = [book.rows([f"<row><c><v>{number}{'0' * 200}</v></c></row>"]) for number in range(7)]
+    parts = [book.rows([f"{Mark.VALUE}{number}{'0' * 200}{Mark.END_VALUE}"]) for number in range(7)]
     found = sheets_of(b"".join([*parts, book.end([("Zone", "UTC & more")])]))
     assert found.pop("About") == [["Zone", "UTC & more"]]
-    written = [row[0][0] for rows in found.values() for row in rows[1:]]
-    assert written == [str(number) for number in range(7)]
+    written = [row[0] for rows in found.values() for row in rows[1:]]
+    assert written == [f"{number}{'0' * 200}" for number in range(7)]
     assert sheets is None or [len(rows) - 1 for rows in found.values()] == sheets
     assert sheets is not None or len(found) > 2
 
@@ -102,3 +102,10 @@ def test_a_sheet_ends_by_rows_and_by_size(rows: int, bytes: int, sheets: list[in
 def test_an_export_of_nothing_has_its_titles() -> None:
     book = Workbook("Orders", ["Number", "<Total>"])
     assert sheets_of(book.rows([]) + book.end([]))["Orders"] == [["Number", "<Total>"]]
+
+
+def test_no_cell_can_be_taken_for_xml() -> None:
+    text = "a & <b> \x10\x1f\ufffe\uffff\t\n ende"
+    book = Workbook("Orders", ["Text"])
+    found = sheets_of(book.rows([f"{Mark.TEXT}{text}{Mark.END_TEXT}{Mark.MISSING}"] * 2) + book.end([]))["Orders"]
+    assert found == [["Text"], *[["a & <b> \t\n ende", ""]] * 2]
