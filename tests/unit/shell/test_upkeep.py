@@ -90,7 +90,7 @@ async def test_a_worker_runs_the_services_tasks_unless_it_catches_up() -> None:
     await asyncio.gather(*own_tasks(shell))
     assert ran == ["task"]
 
-    shell.source = cast("CatchUpSource", object.__new__(CatchUpSource))
+    shell.source = object.__new__(CatchUpSource)
     (reads,) = own_tasks(shell)
-    assert reads.__name__ == "caught_up"
+    assert "caught_up" in repr(reads)
     reads.close()
