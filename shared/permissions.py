@@ -58,4 +58,5 @@ PERMISSIONS = (
         "view.save",
     ),
     *("audit.read", "role.manage", "user.invite", "user.manage", "user.read"),
+    *("export.make", "job.read", "job.start"),
 )

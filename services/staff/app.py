@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.staff.archive_months import keep_months
 from services.staff.domain import CORES, PROJECTION
 from services.staff.http import routes
+from services.staff.jobs.jobs import Jobs
+from services.staff.jobs.rules import JobRules
 from services.staff.owners.client import Owners
+from services.staff.owners.sender import OwnersSender
 from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
 from services.staff.settings import StaffSettings
@@ -23,6 +26,7 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
     own = settings.staff
     people = People(engine, PeopleRules(public_url=own.public_url or f"http://{own.http_host}:{own.http_port}"))
     owners = Owners(own.owners(), assertions_of(settings))
+    jobs = Jobs(engine, OwnersSender(owners), JobRules(own.keep_exports, own.keep_jobs))
     return Service(
         name="staff",
         cores=CORES,
@@ -31,8 +35,9 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         refusal=staff.StaffRefused,
         storage=storage,
         projection=PROJECTION,
-        routes=routes(people, owners),
+        routes=routes(people, jobs, owners),
         known=people.recognition.find,
-        upkeep=[partial(keep_months, engine), people.upkeep],
+        upkeep=[partial(keep_months, engine), people.upkeep, jobs.upkeep],
+        tasks=[jobs.run],
         resources=[people.close, owners.close],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from services.staff.jobs.jobs import Jobs
 from services.staff.lists import add_lists
 from services.staff.order_page import add_order_page
 from services.staff.owners.client import Owners
@@ -15,10 +16,11 @@ from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes(people: People, owners: Owners) -> Routes:
+def routes(people: People, jobs: Jobs, owners: Owners) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         add_saved_views(application, api)
         add_people(application, people)
+        jobs.add_routes(application)
         add_lists(application, api)  # before the routes of one order: no order has the number `tabs`
         add_order_page(application, api)
         add_explanation(application, api, owners)

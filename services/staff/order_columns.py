@@ -51,6 +51,12 @@ class ListedOrder(TypedDict, total=False):
     """Whether it is delivered."""
     currency: str
     """ISO 4217."""
+    subtotal: int
+    """Sum of the lines: before discounts, and before tax unless prices include it."""
+    discount: int
+    """Sum of the discounts."""
+    tax: int
+    """Sum of the taxes."""
     total: int
     """What is to be paid."""
     paid: int | None

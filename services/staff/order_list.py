@@ -192,6 +192,19 @@ async def query_of(
 ) -> OrderQuery:
     """What is asked for, of the caller's stores."""
     stores, all_of_them = await own_stores(connection, request)
+    return await query_within(connection, stores, query, sort, all_of_them=all_of_them, descending=descending)
+
+
+async def query_within(
+    connection: AsyncConnection,
+    stores: Sequence[str],
+    query: OrderChoice,
+    sort: str = "date",
+    *,
+    all_of_them: bool,
+    descending: bool = True,
+) -> OrderQuery:
+    """What is asked for, of these stores."""
     if query.customer:
         store, email = await place_of(connection, query.customer, stores) or ("", "")
         search: Search | None = Search.of_customer(email)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import Field
 
 from shared.setting_types import HttpUrl
 from shared.settings import ServiceSettings, Settings, name_of
@@ -18,6 +21,11 @@ class StaffSection(ServiceSettings):
     """The same for fulfillment."""
     notifications_url: HttpUrl | None = None
     """The same for notifications."""
+
+    keep_exports: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1), le=timedelta(days=366))
+    """How long an export and its file are kept: it has the names and addresses of customers."""
+    keep_jobs: timedelta = Field(default=timedelta(days=90), ge=timedelta(days=1), le=timedelta(days=3660))
+    """How long other jobs and their results are kept."""
 
     def owners(self) -> Mapping[str, str | None]:
         """By service: where it is."""

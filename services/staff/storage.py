@@ -56,7 +56,8 @@ orders = sa.Table(
     # From `order.status`
     *(_number("order_revision"), _filled("store"), _filled("number"), _filled("status"), _filled("shown_status")),
     *(_text("status_word", null=True), _filled("payment_status"), _filled("fulfilment_status"), _filled("currency")),
-    *(_number("total"), _number("paid", null=True), _number("refunded"), _text("customer_name", null=True)),
+    *(_number("subtotal"), _number("discount"), _number("tax"), _number("total"), _number("paid", null=True)),
+    *(_number("refunded"), _text("customer_name", null=True)),
     *(_text("email", null=True), _text("account", null=True), _text("country", null=True), _text("source", null=True)),
     *(_text("offer", null=True), _number("item_count"), _text("held", null=True), _text("asked", null=True)),
     *(_time("created_at"), _time("placed_at"), _time("paid_at"), _time("completed_at"), _time("closed_at")),

@@ -8,10 +8,11 @@ import linecache
 import math
 import random
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -111,8 +112,8 @@ async def run_worker(
             watches = [_watch(shell, engine, database), _watch_attention(shell, reads)]
             house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
             upkeep = keep_up([*service.upkeep, *(partial(report_own, api, it) for it in service.own_reports)], clock)
-            read = [caught_up(shell, shell.source)] if isinstance(shell.source, CatchUpSource) else []
-            await until(stopping, shell.failed(), *watches, house, upkeep, _same_cluster(engine, settings, name), *read)
+            more = own_tasks(shell)
+            await until(stopping, shell.failed(), *watches, house, upkeep, _same_cluster(engine, settings, name), *more)
             unfinished = await _unfinished(shell) if catch_up else ""
             log.info("stopping", worker=worker)
             await asyncio.sleep(settings.http.drain_seconds)
@@ -128,6 +129,13 @@ async def run_worker(
             await tracer.close()
         log.info("stopped", worker=worker)
     return unfinished
+
+
+def own_tasks(shell: Shell) -> list[Coroutine[Any, Any, None]]:
+    """What the worker does besides: the service's tasks; or, where it catches up, what ends it then."""
+    if isinstance(shell.source, CatchUpSource):
+        return [caught_up(shell, shell.source)]
+    return [task() for task in shell.registry.service.tasks]
 
 
 def _tell_place(shell: Shell, host: str, port: int) -> None:

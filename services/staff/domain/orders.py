@@ -24,6 +24,10 @@ class OrderRow(Row):
     payment_status: str = ""
     fulfilment_status: str = ""
     currency: str = ""
+    subtotal: int = 0
+    """Of the lines: before discounts, and before tax unless prices include it."""
+    discount: int = 0
+    tax: int = 0
     total: int = 0
     """What is to be paid."""
     paid: int | None = None
@@ -96,6 +100,9 @@ def order(record: OrderStatusRecord, about: About) -> Shown:
         payment_status=record.payment_status,
         fulfilment_status=record.fulfilment_status,
         currency=record.currency,
+        subtotal=record.subtotal,
+        discount=record.discount,
+        tax=record.tax,
         total=record.purchased,
         paid=record.paid,
         refunded=record.refunded,

@@ -14,11 +14,23 @@ EVERY_STORE = "*"
 VIEWER = (
     *("attention.read", "delivery.read", "feed.read", "file.read", "monitor.read", "notification.read", "order.read"),
     *("payment.read", "product.read", "sku.read", "stock.read", "store.read", "carrier.read", "server.read"),
+    "job.read",
 )
-AGENT = (*VIEWER, "order.*", "delivery.*", "code.provide", "download.renew", "feed.mark", "mail.*", "parcel.*")
+AGENT = (
+    *VIEWER,
+    "job.start",
+    "order.*",
+    "delivery.*",
+    "code.provide",
+    "download.renew",
+    "feed.mark",
+    "mail.*",
+    "parcel.*",
+)
 MANAGER = (
     *(*AGENT, "payment.*", "ledger.read", "stock.*", "sku.*", "product.*", "offer.*", "pool.*", "codes.*", "carrier.*"),
     *("extras.*", "file.*", "server.*", "discord.*", "webhook.*", "store.change", "user.read", "user.invite"),
+    "export.make",
 )
 
 

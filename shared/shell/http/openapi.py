@@ -78,6 +78,8 @@ VARIABLES: Mapping[str, Json] = {
     "invitation": IDENT | {"description": "The invitation's id."},
     "passkey": IDENT | {"description": "The passkey's id."},
     "token_id": IDENT | {"description": "The API token's id."},
+    "job": IDENT | {"description": "The job's id."},
+    "schedule": IDENT | {"description": "The schedule's id."},
 }
 """What stands for the variables of paths."""
 PAGE = "text/html"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -89,6 +89,8 @@ class Service:
     """Done by each worker when it starts and every hour, with the time: what older builds do not keep in its tables."""
     own_reports: Sequence[Callable[[datetime], Awaitable[Sequence[OwnReport]]]] = ()
     """As `upkeep`, for what needs a decision: what each of them finds is handed to its core as a message."""
+    tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """Run by each worker until it stops, when they are cancelled. They end by no error: that would end the worker."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

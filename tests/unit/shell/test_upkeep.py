@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,10 +15,12 @@ import pytest
 from shared.core import Report
 from shared.shell import worker
 from shared.shell.http.problems import ProblemResponse
+from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.ports.clock import SystemClock
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.service import OwnReport
-from shared.shell.worker import keep_up, report_own
+from shared.shell.shell import Shell
+from shared.shell.worker import keep_up, own_tasks, report_own
 from tests.unit.shell.harness import START
 
 
@@ -75,3 +78,19 @@ async def test_one_that_is_not_taken_now_holds_no_other_up() -> None:
 
     await report_own(cast("HttpApi", Api()), find, START)
     assert handed == ["b"]
+
+
+async def test_a_worker_runs_the_services_tasks_unless_it_catches_up() -> None:
+    ran = list[str]()
+
+    async def task() -> None:
+        ran.append("task")
+
+    shell = cast("Shell", SimpleNamespace(source=None, registry=SimpleNamespace(service=SimpleNamespace(tasks=[task]))))
+    await asyncio.gather(*own_tasks(shell))
+    assert ran == ["task"]
+
+    shell.source = object.__new__(CatchUpSource)
+    (reads,) = own_tasks(shell)
+    assert "caught_up" in repr(reads)
+    reads.close()

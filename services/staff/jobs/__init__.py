@@ -1,0 +1,1 @@
+"""Jobs: exports of orders, and the same command to many of them. Rows that any worker takes up, one at a time."""
