@@ -52,22 +52,27 @@ def lock_statement(shown: ShownTable) -> Sql:
 
 @cache
 def show_statement(shown: ShownTable, names: tuple[str, ...], erased: bool) -> Sql:
-    """Returns the keys of the rows that were replaced. In the order of keys, so that two workers seldom die of a
-    deadlock."""
+    """Returns the keys of the rows that were replaced; of those that add to sums also whether they add something else
+    than before, and what that was. In the order of keys, so that two workers seldom die of a deadlock."""
     table, key, counter = shown.table, shown.key, shown.counter
     listed = ", ".join(names)
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != key)
     guard = "" if erased else f" where t.{shown.revision} < excluded.{shown.revision}"
-    returned = [key, shown.revision, *(counter.columns if counter else ())]
+    returned = [f"t.{name}" for name in (key, shown.revision, *(counter.columns if counter else ()))]
+    result = [key]
+    if shown.adds:
+        returned.append(f"old.{shown.adds} is distinct from new.{shown.adds} as adds_else")
+        returned.append(f"cast(old.{shown.adds} as text) as added_before")
+        result += ["adds_else", "added_before"]
     parts = [
         f"changed as (insert into {table.name} as t ({listed}) select {cast_back(table, names)} "
         f"from unnest({arrays(table, names)}) as u({listed}) order by {key} "
         f"on conflict ({key}) do update set {changes}{guard} "
-        f"returning {', '.join(f't.{name}' for name in returned)})"
+        f"returning {', '.join(returned)})"
     ]
     if counter:
         parts = [_before(shown, counter), *parts, _counted(shown, counter)]
-    return Sql(f"with {', '.join(parts)} select {key} from changed")
+    return Sql(f"with {', '.join(parts)} select {', '.join(result)} from changed")
 
 
 def _before(shown: ShownTable, counter: Counter) -> str:
