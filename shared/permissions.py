@@ -57,5 +57,5 @@ PERMISSIONS = (
         "view.remove",
         "view.save",
     ),
-    *("audit.read", "role.manage", "user.invite", "user.manage", "user.read"),
+    *("audit.read", "report.read", "role.manage", "user.invite", "user.manage", "user.read"),
 )

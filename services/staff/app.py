@@ -13,6 +13,7 @@ from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
 from services.staff.settings import StaffSettings
 from services.staff.storage import storage
+from services.staff.sums_zones import adopt_zones
 from shared.contracts import staff
 from shared.shell.service import Service
 
@@ -30,6 +31,6 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         projection=PROJECTION,
         routes=routes(people),
         known=people.recognition.find,
-        upkeep=[partial(keep_months, engine), people.upkeep],
+        upkeep=[partial(keep_months, engine), partial(adopt_zones, engine), people.upkeep],
         resources=[people.close],
     )

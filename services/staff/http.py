@@ -8,6 +8,7 @@ from services.staff.lists import add_lists
 from services.staff.order_page import add_order_page
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
+from services.staff.reports import add_reports
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
@@ -18,5 +19,6 @@ def routes(people: People) -> Routes:
         add_people(application, people)
         add_lists(application, api)  # before the routes of one order: no order has the number `tabs`
         add_order_page(application, api)
+        add_reports(application, api)
 
     return add

@@ -13,7 +13,8 @@ from typing import NamedTuple
 EVERY_STORE = "*"
 VIEWER = (
     *("attention.read", "delivery.read", "feed.read", "file.read", "monitor.read", "notification.read", "order.read"),
-    *("payment.read", "product.read", "sku.read", "stock.read", "store.read", "carrier.read", "server.read"),
+    *("payment.read", "product.read", "report.read", "sku.read", "stock.read", "store.read"),
+    *("carrier.read", "server.read"),
 )
 AGENT = (*VIEWER, "order.*", "delivery.*", "code.provide", "download.renew", "feed.mark", "mail.*", "parcel.*")
 MANAGER = (

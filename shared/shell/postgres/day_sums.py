@@ -43,15 +43,22 @@ def change_statement(sums: DaySums) -> Sql:
 
 async def sum_again(connection: AsyncConnection, tables: ReadModelTables, store: str = "") -> None:
     """Of a store, or of all: within the connection's transaction. Workers that change them meanwhile wait."""
+    for statement in again_statements(tables, of_store=bool(store)):
+        await connection.execute(sa.text(statement), {"store": store} if ":store" in statement else {})
+
+
+def again_statements(tables: ReadModelTables, *, of_store: bool = False) -> list[str]:
+    """In one transaction. Some have `:store`, if it is of one."""
     sums = tables.sums
     assert sums is not None
-    name, values = sums.table.name, {"store": store} if store else {}
-    columns = ", ".join((*_key(sums), *sums.figures))
-    await connection.execute(sa.text("set local statement_timeout = 0"))
-    await connection.execute(sa.text(f"lock table {name} in exclusive mode"))
-    await connection.execute(sa.text(f"delete from {name}{' where store = :store' if store else ''}"), values)
-    source = _all_rows(tables, " and {}->>'store' = :store" if store else "")
-    await connection.execute(sa.text(f"insert into {name} ({columns}) {_summed(sums, source)}"), values)
+    name, columns = sums.table.name, ", ".join((*_key(sums), *sums.figures))
+    source = _all_rows(tables, " and {}->>'store' = :store" if of_store else "")
+    return [
+        "set local statement_timeout = 0",
+        f"lock table {name} in exclusive mode",
+        f"delete from {name}{' where store = :store' if of_store else ''}",
+        f"insert into {name} ({columns}) {_summed(sums, source)}",
+    ]
 
 
 async def wrong_sums(connection: AsyncConnection, tables: ReadModelTables) -> list[str]:
