@@ -112,7 +112,7 @@ def _sums_wrong(store: MemoryStore, tables: ReadModelTables, sums: DaySums) -> I
     for table in tables.shown:
         for row in store.rows(table.table.name).values() if table.adds else ():
             if adds := row.get(table.adds):
-                for key, figures in expanded(adds, zone_of(zones.get(adds["store"]))):
+                for key, figures in expanded(adds, zone_of(zones.get(adds["store"])), sums.by_month):
                     summed.update({(key, name): number for name, number in figures.items()})
     told = {
         (SumKey(*(row[name] for name in SumKey._fields)), name): row.get(name, 0)

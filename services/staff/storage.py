@@ -161,6 +161,8 @@ COUNTS = (
 )
 AMOUNTS = ("sales", "refunded")
 """In minor units. However large single ones are, their sum is kept."""
+BY_MONTH = ("product",)
+"""There are so many products that adding up a year's days would take long."""
 day_sums = sa.Table(
     "day_sums",
     metadata,
@@ -214,7 +216,7 @@ read_models = ReadModelTables(
         ShownTable(StoreRow, stores, "store", "store_revision"),
     ],
     kept=[KeptTable(EventRow, events)],
-    sums=DaySums(day_sums, stores),
+    sums=DaySums(day_sums, stores, BY_MONTH),
 )
 storage = Storage(
     metadata=metadata,

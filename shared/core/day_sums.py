@@ -8,7 +8,7 @@ ones. On which day of a store a quarter lies is decided where the sums are writt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
@@ -60,9 +60,19 @@ class Adds:
         return {"store": self._store, "currency": self._currency, "adds": entries}
 
 
-def expanded(adds: Mapping[str, Any], zone: tzinfo) -> Iterator[tuple[SumKey, Mapping[str, int]]]:
-    """Each row of sums to which this adds, and what; the same one may come several times."""
+def of_month(about: str) -> str:
+    """As which months are summed, each on its first day."""
+    return f"{about}/month"
+
+
+def expanded(
+    adds: Mapping[str, Any], zone: tzinfo, by_month: Collection[str] = ()
+) -> Iterator[tuple[SumKey, Mapping[str, int]]]:
+    """Each row of sums to which this adds, and what; the same one may come several times. `by_month`: what is summed by
+    month, too."""
     for quarter, about, figures in adds["adds"]:
         day = (_EPOCH + timedelta(seconds=quarter * QUARTER_SECONDS)).astimezone(zone).date()
         for name, value in about.items():
             yield SumKey(adds["store"], name, day, value, adds["currency"]), figures
+            if name in by_month:
+                yield SumKey(adds["store"], of_month(name), day.replace(day=1), value, adds["currency"]), figures

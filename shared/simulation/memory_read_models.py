@@ -101,7 +101,7 @@ class MemoryReadModels:
         found: Counts[tuple[SumKey, str]] = Counts()
         if adds and self.tables.sums:
             store = tx.get(self.tables.sums.zones.name, adds["store"]) or {}
-            for key, figures in expanded(adds, zone_of(store.get("sums_zone"))):
+            for key, figures in expanded(adds, zone_of(store.get("sums_zone")), self.tables.sums.by_month):
                 found.update({(key, name): number for name, number in figures.items()})
         return found
 

@@ -36,6 +36,15 @@ class Period(NamedTuple):
             return Period(date(year, month + 1, 1), last)
         return Period(last - timedelta(days=self.days - 1), last)
 
+    def parts(self) -> tuple[Period | None, list[Period]]:
+        """Its whole months, by their first days, and the days that are in none of them."""
+        begin = self.first if self.first.day == 1 else _following(self.first, "month")
+        end = (self.last + timedelta(days=1)).replace(day=1)
+        if begin >= end:
+            return None, [self]
+        edges = [Period(self.first, begin - timedelta(days=1)), Period(end, self.last)]
+        return Period(begin, end - timedelta(days=1)), [edge for edge in edges if edge.days > 0]
+
     def usual_interval(self) -> Interval:
         return "day" if self.days <= DAYS_BY_DAY else "week" if self.days <= DAYS_BY_WEEK else "month"
 
@@ -240,37 +249,41 @@ def by_value(table: Table, rows: Iterable[SumRow], limit: int) -> tuple[list[str
 
 
 class _Collected:
-    """Sums by period, label and currency."""
+    """Sums by period, currency and label."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._sums: dict[tuple[bool, date | str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._sums: dict[tuple[bool, str], dict[date | str, dict[str, int]]] = defaultdict(dict)
 
     def add(self, row: SumRow, label: date | str) -> None:
-        there = self._sums[row.before, label, row.currency]
-        for name, number in row.sums.items():
-            there[name] += number
+        _add(self._sums[row.before, row.currency].setdefault(label, {}), row.sums)
 
     def ranked(self) -> list[str]:
         """Those with most first; at the end those that were in the period before only."""
         currencies, amount = self._currencies(), self._amount()
         column = amount if len(currencies) == 1 and amount else self._table.rank
-        ranks: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for (before, label, _), sums in self._sums.items():
-            ranks[str(label)][before] += sums.get(column, 0)
-        there = {str(label) for (_, label, _), sums in self._sums.items() if any(sums.values())}
-        return sorted(there, key=lambda label: (-ranks[label][0], -ranks[label][1], label))
+        ranks: dict[str, list[int]] = {}
+        for (before, _), labels in self._sums.items():
+            for label, sums in labels.items():
+                if any(sums.values()):
+                    ranks.setdefault(str(label), [0, 0])[before] += sums.get(column, 0)
+        return sorted(ranks, key=lambda label: (-ranks[label][0], -ranks[label][1], label))
 
     def series(self, labels: Sequence[date | str], before: Sequence[date | str]) -> Iterator[Series]:
+        currencies = self._currencies()
+        found = {
+            currency: (self._of(currency, labels, before=False), self._of(currency, before, before=True))
+            for currency in (None, *currencies)
+        }
         for figure in self._table.figures:
-            for currency in self._currencies() if figure.unit == "money" else (None,):
-                now, earlier = self._by_label(currency, before=False), self._by_label(currency, before=True)
+            for currency in currencies if figure.unit == "money" else (None,):
+                (now, whole), (earlier, whole_before) = found[currency]
                 yield Series(
                     *(figure.name, figure.unit, currency, exponent(currency) if currency else None),
-                    values=[figure.of(now.get(label, {})) for label in labels],
-                    before=[figure.of(earlier.get(label, {})) for label in before],
-                    total=figure.of(_total(now.values())),
-                    total_before=figure.of(_total(earlier.values())),
+                    values=[figure.of(sums) for sums in now],
+                    before=[figure.of(sums) for sums in earlier],
+                    total=figure.of(whole),
+                    total_before=figure.of(whole_before),
                 )
 
     def _amount(self) -> str:
@@ -279,21 +292,34 @@ class _Collected:
     def _currencies(self) -> list[str]:
         """Those of which there is an amount."""
         columns = [name for figure in self._table.figures if figure.unit == "money" for name in figure.columns]
-        found = {currency for (*_, currency), sums in self._sums.items() if any(sums.get(name) for name in columns)}
-        return sorted(found)
+        return sorted(
+            {
+                currency
+                for (_, currency), labels in self._sums.items()
+                if any(sums.get(name) for sums in labels.values() for name in columns)
+            }
+        )
 
-    def _by_label(self, currency: str | None, *, before: bool) -> dict[date | str, Sums]:
-        """Of all currencies, if none is named."""
-        found: dict[date | str, list[Sums]] = defaultdict(list)
-        for (earlier, label, own), sums in self._sums.items():
-            if earlier == before and currency in (None, own):
-                found[label].append(sums)
-        return {label: _total(each) for label, each in found.items()}
+    def _of(self, currency: str | None, labels: Sequence[date | str], *, before: bool) -> tuple[list[Sums], Sums]:
+        """For each label, and of all that there are. Of all currencies, if none is named."""
+        own = [
+            sums
+            for (earlier, other), sums in self._sums.items()
+            if earlier == before and (currency is None or other == currency)
+        ]
+        whole: dict[str, int] = {}
+        for by_label in own:
+            for sums in by_label.values():
+                _add(whole, sums)
+        found: list[Sums] = []
+        for label in labels:
+            there: dict[str, int] = {}
+            for by_label in own:
+                _add(there, by_label.get(label, {}))
+            found.append(there)
+        return found, whole
 
 
-def _total(some: Iterable[Sums]) -> Sums:
-    found: dict[str, int] = defaultdict(int)
-    for sums in some:
-        for name, number in sums.items():
-            found[name] += number
-    return found
+def _add(there: dict[str, int], sums: Sums) -> None:
+    for name, number in sums.items():
+        there[name] = there.get(name, 0) + number

@@ -39,6 +39,8 @@ class DaySums:
     """Its primary key is that of `SumKey`; the other columns are the figures."""
     zones: sa.Table
     """Has the zone in which a store's days are counted: `store`, `sums_zone`. Of a store without a row: UTC."""
+    by_month: tuple[str, ...] = ()
+    """What has so many values that it is summed by month, too: see `of_month`."""
 
     @property
     def figures(self) -> Sequence[str]:

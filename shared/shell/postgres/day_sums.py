@@ -12,7 +12,7 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.core.day_sums import QUARTER_SECONDS
+from shared.core.day_sums import QUARTER_SECONDS, of_month
 from shared.shell.ports.read_models import DaySums, ReadModelTables
 from shared.shell.postgres.statements import Sql
 
@@ -107,15 +107,17 @@ def _summed(sums: DaySums, source: str) -> str:
     kinds = ", ".join(f"{name} numeric" for name in sums.figures)
     found = ", ".join(f"coalesce(f.{name}, 0) as {name}" for name in sums.figures)
     totals = ", ".join(f"sum(sign * {name}) as {name}" for name in sums.figures)
-    zone = "coalesce(z.sums_zone, 'UTC')"
+    months = " or ".join(f"a.key = '{about}'" for about in sums.by_month) or "false"
     return (
         f"select {', '.join(_key(sums))}, {totals} from ("
-        "select g.data->>'store' as store, a.key as about, "
-        f"cast(to_timestamp(cast(e.entry->>0 as bigint) * {QUARTER_SECONDS}) at time zone {zone} as date) as day, "
-        f"a.value, g.data->>'currency' as currency, g.sign, {found} "
-        f"from ({source}) g left join {sums.zones.name} z on z.store = g.data->>'store' "
+        "select g.data->>'store' as store, p.about, p.day, a.value, g.data->>'currency' as currency, g.sign, "
+        f"{found} from ({source}) g left join {sums.zones.name} z on z.store = g.data->>'store' "
         "cross join lateral jsonb_array_elements(g.data->'adds') as e(entry) "
+        f"cross join lateral (select cast(to_timestamp(cast(e.entry->>0 as bigint) * {QUARTER_SECONDS}) "
+        "at time zone coalesce(z.sums_zone, 'UTC') as date) as day) d "
         "cross join lateral jsonb_each_text(e.entry->1) as a(key, value) "
+        "cross join lateral (select a.key as about, d.day union all "
+        f"select a.key || '{of_month('')}', cast(date_trunc('month', d.day) as date) where {months}) p "
         f"cross join lateral jsonb_to_record(e.entry->2) as f({kinds})"
         f") each group by {', '.join(_key(sums))}"
     )

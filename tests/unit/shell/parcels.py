@@ -161,7 +161,7 @@ TABLES = ReadModelTables(
         ShownTable(RouteRow, parcels, "parcel", "route_revision", adds="route_adds"),
     ],
     kept=[KeptTable(ScanRow, scans)],
-    sums=DaySums(parcel_sums, depots),
+    sums=DaySums(parcel_sums, depots, ("thing",)),
 )
 
 

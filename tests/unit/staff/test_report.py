@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,19 @@ MARCH = Period(date(2026, 3, 1), date(2026, 3, 31))
 )
 def test_the_period_before(period: Period, before: Period) -> None:
     assert period.before() == before
+
+
+@given(st.dates(date(2000, 1, 1), date(2050, 1, 1)), st.integers(0, 200))
+def test_whole_months_and_other_days_are_all_of_a_period_once(first: date, days: int) -> None:
+    period = Period(first, first + timedelta(days=days))
+    months, others = period.parts()
+    parts = sorted([*([months] if months else []), *others])
+    assert (parts[0].first, parts[-1].last) == period
+    assert all(later.first - earlier.last == timedelta(days=1) for earlier, later in pairwise(parts))
+    assert all(part.days > 0 for part in parts)
+    if months:
+        assert months.first.day == 1 and (months.last + timedelta(days=1)).day == 1
+    assert all(other.days < 61 if not months else other.days < 31 for other in others)
 
 
 def test_labels_are_the_first_days_of_intervals_within_the_period() -> None:
