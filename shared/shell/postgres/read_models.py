@@ -71,7 +71,7 @@ class PostgresReadModels:
         """Returns what the rows add from now on, and what they no longer do."""
         changed: set[str] = set()
         changes: list[Change] = []
-        if table.counter:  # what is counted before and after must be of rows that are ours: there must be some to lock
+        if table.counter or table.adds:  # what was counted before must be of rows that are ours: there must be some
             keys = {"keys": [getattr(row.row, table.key) for row in rows]}
             await execute(driver, statements.ensure_statement(table), keys)
             await execute(driver, statements.lock_statement(table), keys)
