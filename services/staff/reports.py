@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.report import REPORTS, Interval, Period, Report, Series, Table, by_value, over_time
-from services.staff.domain.report_csv import report_csv
 from services.staff.order_list import Chosen, Store, own_stores
+from services.staff.report_csv import report_csv
 from services.staff.report_query import product_names, sums_of, zones_of
 from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response, kept_text
 from shared.contracts.values import Currency

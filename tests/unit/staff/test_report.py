@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.staff.domain.report import REPORTS, Interval, Period, SumRow, by_value, over_time
-from services.staff.domain.report_csv import BOM, number_text, report_csv, text
+from services.staff.report_csv import BOM, number_text, report_csv, text
 from services.staff.storage import AMOUNTS, COUNTS
 
 SALES, COMPLETION = REPORTS["sales"], REPORTS["completion"]
