@@ -57,6 +57,6 @@ PERMISSIONS = (
         "view.remove",
         "view.save",
     ),
-    *("audit.read", "role.manage", "user.invite", "user.manage", "user.read"),
+    *("audit.read", "report.read", "role.manage", "user.invite", "user.manage", "user.read"),
     *("export.make", "job.read", "job.start"),
 )

@@ -11,9 +11,11 @@ from deploy.check.evidence import Findings
 from deploy.simulation.evidence import Broken
 from deploy.simulation.trial import Trial
 from shared.contracts.envelope import BadMessage, from_headers
+from shared.contracts.times import zone_of
+from shared.core.day_sums import SumKey, expanded
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.read_models import Counter as KeptCount
-from shared.shell.ports.read_models import KeptTable, ReadModelTables, ShownRow, ShownTable
+from shared.shell.ports.read_models import DaySums, KeptTable, ReadModelTables, ShownRow, ShownTable
 from shared.shell.projection.fold import Fold
 from shared.simulation.memory_store import MemoryStore
 
@@ -57,6 +59,8 @@ def _wrong(
             kept[type(one).__name__][one].add(_identity(record, fold))
     for table in tables.shown:
         yield from _shown_wrong(store, table, latest[table.kind.__name__])
+    if tables.sums:
+        yield from _sums_wrong(store, tables, tables.sums)
     for kept_table in tables.kept:
         yield from _kept_wrong(store, kept_table, kept[kept_table.kind.__name__])
 
@@ -74,7 +78,7 @@ def _enter(rows: dict[str, list[ShownRow]], table: ShownTable, row: ShownRow) ->
 def _shown_wrong(
     store: MemoryStore, table: ShownTable, latest: Mapping[str, list[ShownRow]]
 ) -> Iterator[tuple[str, str]]:
-    rows = {row[table.key]: row for row in store.rows(table.table.name).values() if row.get(table.revision)}
+    rows = {row[table.key]: row for row in store.rows(table.table.name).values()}
     for key, expected in latest.items():
         now = rows.pop(key, {})
         if not any(now.items() >= table.columns(row.row).items() for row in expected):
@@ -84,7 +88,8 @@ def _shown_wrong(
             wanted = [[dict(parts.columns(part)) for part in row.parts[parts.table.name]] for row in expected]
             if not any(_alike(there, one) for one in wanted):
                 yield key, f"{parts.table.name} are not what its latest record shows"
-    yield from ((key, f"{table.kind.__name__} comes from no record") for key in rows)
+    unaccounted = [key for key, row in rows.items() if row.get(table.revision)]
+    yield from ((key, f"{table.kind.__name__} comes from no record") for key in unaccounted)
     if table.counter:
         yield from _counter_wrong(store, table, table.counter)
 
@@ -102,6 +107,25 @@ def _counter_wrong(store: MemoryStore, table: ShownTable, counter: KeptCount) ->
     for key in {*counted, *told}:
         if counted[key] != told.get(key, 0):
             yield "", f"{counter.table.name} says {told.get(key, 0)} of {' '.join(key)}, there are {counted[key]}"
+
+
+def _sums_wrong(store: MemoryStore, tables: ReadModelTables, sums: DaySums) -> Iterator[tuple[str, str]]:
+    zones = {row["store"]: row.get("sums_zone") for row in store.rows(sums.zones.name).values()}
+    summed: Counter[tuple[SumKey, str]] = Counter()
+    for table in tables.shown:
+        for row in store.rows(table.table.name).values() if table.adds else ():
+            if adds := row.get(table.adds):
+                for key, figures in expanded(adds, zone_of(zones.get(adds["store"])), sums.by_month):
+                    summed.update({(key, name): number for name, number in figures.items()})
+    told = {
+        (SumKey(*(row[name] for name in SumKey._fields)), name): row.get(name, 0)
+        for row in store.rows(sums.table.name).values()
+        for name in sums.figures
+    }
+    for each in {*summed, *told}:
+        if summed[each] != told.get(each, 0):
+            (key, name), rows = each, summed[each]
+            yield "", f"{sums.table.name} says {told.get(each, 0)} {name} of {key}, the rows add up to {rows}"
 
 
 def _kept_wrong(store: MemoryStore, table: KeptTable, kept: Mapping[Any, set[Identity]]) -> Iterator[tuple[str, str]]:

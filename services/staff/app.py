@@ -17,6 +17,7 @@ from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
 from services.staff.settings import StaffSettings
 from services.staff.storage import storage
+from services.staff.sums_zones import adopt_zones
 from shared.contracts import staff
 from shared.shell.http.assertions import assertions_of
 from shared.shell.service import Service
@@ -37,7 +38,7 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         projection=PROJECTION,
         routes=routes(people, jobs, owners),
         known=people.recognition.find,
-        upkeep=[partial(keep_months, engine), people.upkeep, jobs.upkeep],
+        upkeep=[partial(keep_months, engine), partial(adopt_zones, engine), people.upkeep, jobs.upkeep],
         tasks=[jobs.run],
         resources=[people.close, owners.close],
     )

@@ -12,6 +12,7 @@ from services.staff.owners.explanation import add_explanation
 from services.staff.owners.routes import add_owner_commands
 from services.staff.people.people import People
 from services.staff.people.routes import add_people
+from services.staff.reports import add_reports
 from services.staff.saved_view_routes import add_saved_views
 from shared.shell.ports.http_api import HttpApi, Routes
 
@@ -23,6 +24,7 @@ def routes(people: People, jobs: Jobs, owners: Owners) -> Routes:
         jobs.add_routes(application)
         add_lists(application, api)  # before the routes of one order: no order has the number `tabs`
         add_order_page(application, api)
+        add_reports(application, api)
         add_explanation(application, api, owners)
         add_owner_commands(application, api, owners, people.writes)
 

@@ -14,9 +14,10 @@ from services.staff.domain.messages import MessageRow, MessagesRecordRow, Messag
 from services.staff.domain.orders import OrderItemRow, OrderRecordRow, OrderRow, OrderSearchRow
 from services.staff.domain.payments import PaymentRecordRow, PaymentRow, PaymentSearchRow, TransactionRow
 from services.staff.domain.saved_view import SavedView, store_of
+from services.staff.domain.stores import StoreRow
 from services.staff.search_text import folded
 from shared.core.projection import Row
-from shared.shell.ports.read_models import Counter, KeptTable, PartsTable, ReadModelTables, ShownTable
+from shared.shell.ports.read_models import Counter, DaySums, KeptTable, PartsTable, ReadModelTables, ShownTable
 from shared.shell.ports.tables import StateTable, Storage
 from shared.shell.postgres.tables import state_table
 
@@ -48,6 +49,11 @@ def _texts(name: str) -> sa.Column[Any]:
     return sa.Column(name, postgresql.ARRAY(sa.Text), nullable=False, server_default="{}")
 
 
+def _adds(name: str) -> sa.Column[Any]:
+    """What the row adds to `day_sums`."""
+    return sa.Column(name, postgresql.JSONB)
+
+
 _ALL_FACETS = "order_facets || payment_facets || delivery_facets || message_facets"
 orders = sa.Table(
     "orders",
@@ -73,6 +79,7 @@ orders = sa.Table(
     # From `message.status`
     *(_number("messages_revision"), _number("lost_emails"), _number("lost_webhooks"), _time("messages_updated_at")),
     _texts("message_facets"),
+    *(_adds("order_adds"), _adds("payment_adds"), _adds("delivery_adds")),
     sa.Column("facets", postgresql.ARRAY(sa.Text), sa.Computed(_ALL_FACETS, persisted=True)),
 )
 order_counts = sa.Table(
@@ -141,6 +148,31 @@ events = sa.Table(
     *(_text("store"), _number("sequence"), _text("actor"), _text("correlation"), _text("causation")),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
+stores = sa.Table(
+    "stores",
+    metadata,
+    sa.Column("store", sa.Text, primary_key=True),
+    *(_number("store_revision"), _text("time_zone", null=True)),
+    # The zone in which its days in `day_sums` are counted: see sums_zones.py
+    sa.Column("sums_zone", sa.Text, nullable=False, server_default="UTC"),
+)
+COUNTS = (
+    *("opened", "placed", "paid", "completed", "seconds", "units", "attempts", "declined"),
+    *("refunds", "failures", "disputed", "charged_back"),
+)
+AMOUNTS = ("sales", "refunded")
+"""In minor units. However large single ones are, their sum is kept."""
+BY_MONTH = ("product",)
+"""There are so many products that adding up a year's days would take long."""
+day_sums = sa.Table(
+    "day_sums",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("store", "about")),
+    sa.Column("day", sa.Date, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("value", "currency")),
+    *(_number(name) for name in COUNTS),
+    *(sa.Column(name, sa.Numeric, nullable=False, server_default="0") for name in AMOUNTS),
+)
 saved_views = state_table("saved_views", metadata)
 
 
@@ -148,8 +180,10 @@ def _search_columns(row: OrderSearchRow | PaymentSearchRow) -> Mapping[str, Any]
     return {"order_id": row.order_id, "folded": folded(*row.texts)}
 
 
-def _shown(kind: type[Row], revision: str, *parts: PartsTable, counter: Counter | None = None) -> ShownTable:
-    return ShownTable(kind, orders, "order_id", revision, parts, counter)
+def _shown(
+    kind: type[Row], revision: str, *parts: PartsTable, counter: Counter | None = None, adds: str = ""
+) -> ShownTable:
+    return ShownTable(kind, orders, "order_id", revision, parts, counter, adds=adds)
 
 
 read_models = ReadModelTables(
@@ -160,25 +194,30 @@ read_models = ReadModelTables(
             PartsTable(OrderSearchRow, order_search, _search_columns),
             PartsTable(OrderRecordRow, order_records),
             counter=Counter(order_counts, ("store", "status")),
+            adds="order_adds",
         ),
         _shown(
             *(PaymentRow, "payment_revision"),
             PartsTable(TransactionRow, transactions),
             PartsTable(PaymentSearchRow, payment_search, _search_columns),
             PartsTable(PaymentRecordRow, payment_records),
+            adds="payment_adds",
         ),
         _shown(
             *(DeliveryRow, "delivery_revision"),
             PartsTable(ExecutionRow, executions),
             PartsTable(DeliveryRecordRow, delivery_records),
+            adds="delivery_adds",
         ),
         _shown(
             *(MessagesRow, "messages_revision"),
             PartsTable(MessageRow, messages),
             PartsTable(MessagesRecordRow, message_records),
         ),
+        ShownTable(StoreRow, stores, "store", "store_revision"),
     ],
     kept=[KeptTable(EventRow, events)],
+    sums=DaySums(day_sums, stores, BY_MONTH),
 )
 storage = Storage(
     metadata=metadata,

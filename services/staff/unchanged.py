@@ -23,7 +23,17 @@ CACHE = {"Cache-Control": "private, no-cache"}
 
 def kept_response(request: web.Request, body: object) -> web.Response:
     """As JSON with its ETag, or 304."""
-    response = json_response(body)
+    return _kept(request, json_response(body))
+
+
+def kept_text(request: web.Request, text: str, media: str, file_name: str) -> web.Response:
+    """A file with its ETag, or 304. The name has no characters that would have to be quoted."""
+    response = web.Response(body=text.encode(), content_type=media, charset="utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return _kept(request, response)
+
+
+def _kept(request: web.Request, response: web.Response) -> web.Response:
     assert isinstance(response.body, bytes)
     tag = f'W/"{hashlib.blake2b(response.body, digest_size=12).hexdigest()}"'
     given = {each.strip().removeprefix("W/") for each in header_in(request, IF_NONE_MATCH).split(",")}

@@ -8,8 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.contracts.times import zone_of
+from shared.core.day_sums import SumKey, expanded
 from shared.shell.ports.read_models import (
     Counter,
+    DaySums,
     Folded,
     KeptTable,
     MovedOn,
@@ -49,13 +52,16 @@ class MemoryReadModels:
             for id in folded.released:
                 if not await tx.unpark(id):
                     raise MovedOn
+            sums: Counts[tuple[SumKey, str]] = Counts()
             for table in self.tables.shown:
-                await self._show(tx, table, folded.shown.get(table.kind.__name__, ()))
+                await self._show(tx, table, folded.shown.get(table.kind.__name__, ()), sums)
             for kept in self.tables.kept:
                 await self._keep(tx, kept, [kept.columns(row) for row in folded.kept if type(row) is kept.kind])
             await self._unpark(tx, folded)
             if folded.parked:
                 await tx.park(folded.parked)
+            if sums and self.tables.sums:
+                await self._add(tx, self.tables.sums, sums)
 
     async def _move(self, tx: MemoryTransaction, moves: Mapping[Place, tuple[int, int]]) -> None:
         for place, (since, until) in sorted(moves.items()):
@@ -65,7 +71,9 @@ class MemoryReadModels:
                 raise MovedOn
             tx.put(POSITIONS, place, until)
 
-    async def _show(self, tx: MemoryTransaction, table: ShownTable, rows: Sequence[ShownRow]) -> None:
+    async def _show(
+        self, tx: MemoryTransaction, table: ShownTable, rows: Sequence[ShownRow], sums: Counts[tuple[SumKey, str]]
+    ) -> None:
         await self.store.pause("show")
         changes: Counts[tuple[str, ...]] = Counts()
         for row in sorted(rows, key=lambda row: str(getattr(row.row, table.key))):
@@ -80,11 +88,30 @@ class MemoryReadModels:
             if table.counter:
                 changes.subtract(_counted(table.counter, before))
                 changes.update(_counted(table.counter, after))
+            if table.adds:
+                sums.subtract(self._added(tx, before.get(table.adds)))
+                sums.update(self._added(tx, after.get(table.adds)))
             for parts in table.parts:
                 await self._replace(tx, parts, table.key, key, row)
 
         if table.counter:
             await self._count(tx, table.counter, changes)
+
+    def _added(self, tx: MemoryTransaction, adds: Mapping[str, Any] | None) -> Counts[tuple[SumKey, str]]:
+        found: Counts[tuple[SumKey, str]] = Counts()
+        if adds and self.tables.sums:
+            store = tx.get(self.tables.sums.zones.name, adds["store"]) or {}
+            for key, figures in expanded(adds, zone_of(store.get("sums_zone")), self.tables.sums.by_month):
+                found.update({(key, name): number for name, number in figures.items()})
+        return found
+
+    async def _add(self, tx: MemoryTransaction, sums: DaySums, changes: Mapping[tuple[SumKey, str], int]) -> None:
+        await self.store.pause("sums")
+        for (key, figure), change in sorted(changes.items()):
+            if change:
+                await self.store.locks.take((sums.table.name, key), tx)
+                row = tx.get(sums.table.name, key) or key._asdict()
+                tx.put(sums.table.name, key, {**row, figure: row.get(figure, 0) + change})
 
     async def _count(self, tx: MemoryTransaction, counter: Counter, changes: Mapping[tuple[str, ...], int]) -> None:
         for key, change in sorted(changes.items(), key=str):

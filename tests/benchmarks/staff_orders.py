@@ -11,10 +11,14 @@ from itertools import islice
 from typing import Any
 
 import asyncpg
+import orjson
 
 from services.checkout.domain.numbers import order_number
 from services.staff.search_text import folded
+from services.staff.storage import read_models
 from shared.contracts.values import OrderStatus, PaymentStatus
+from shared.core.day_sums import Adds
+from shared.shell.postgres.day_sums import again_statements
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = 700
@@ -72,6 +76,7 @@ def made_orders(count: int, seed: int = 1) -> Iterator[MadeOrder]:
         _payment(rng, made)
         _delivery(rng, made)
         _search(made)
+        _adds(made)
         yield made
 
 
@@ -176,6 +181,39 @@ def _delivery(rng: random.Random, made: MadeOrder) -> None:
     order["message_facets"] = ["webhooks:lost"] if order["lost_webhooks"] else []
 
 
+def _adds(made: MadeOrder) -> None:
+    """To the sums by day."""
+    order, items = made.order, made.parts["order_items"]
+    paid = order["payment_status"] not in ("pending", "failed")
+    order["paid_at"] = paid_at = order["placed_at"] + timedelta(seconds=20) if paid else None
+    order["completed_at"] = order["updated_at"] if paid and order["status"] == "completed" else None
+    adds = Adds(order["store"], order["currency"])
+    about = {"orders": "", "country": order["country"] or "", "source": order["source"], "offer": ""}
+    adds.add(order["created_at"], about, opened=1)
+    adds.add(order["placed_at"], about, placed=1)
+    took = {"completed": 1, "seconds": (order["completed_at"] - paid_at).seconds} if order["completed_at"] else {}
+    adds.add(paid_at, about, paid=1, sales=order["total"], refunded=order["refunded"], **took)
+    for item in items:
+        adds.add(paid_at, {"product": item["sku"]}, units=1, sales=item["purchased"])
+    charges, failed = Adds(order["store"], order["currency"]), Adds(order["store"])
+    for one in made.parts["transactions"]:
+        about = {"provider": one["provider"], "method": f"{one['provider']}/{one['method']}"}
+        if one["kind"] == "refund":
+            about |= {"refund": "provider", "reason": "requested_by_customer"}
+            charges.add(one["at"], about, refunds=1, refunded=one["amount"])
+        else:
+            captured = one["status"] == "captured"
+            figures = {"paid": int(captured), "declined": int(not captured), "sales": one["amount"] * captured}
+            charges.add(one["at"], about, attempts=1, **figures)
+    for execution in made.parts["executions"]:
+        if execution["status"] == "failed":
+            about = {"failed_kind": execution["kind"], "failed_reason": f"{execution['kind']}/rejected"}
+            failed.add(execution["updated_at"], about, failures=1)
+    for name, found in (("order_adds", adds), ("payment_adds", charges), ("delivery_adds", failed)):
+        as_json = found.as_json()
+        order[name] = orjson.dumps(as_json).decode() if as_json else None
+
+
 def _search(made: MadeOrder) -> None:
     order = made.order
     texts = [order[name] for name in ("number", "customer_name", "email") if order[name]]
@@ -183,7 +221,7 @@ def _search(made: MadeOrder) -> None:
 
 
 async def write_orders(connection: asyncpg.Connection, orders: Iterator[MadeOrder], slice: int = 20_000) -> None:
-    """Into empty tables, with the counters. Indexes are made afterwards, which is quicker."""
+    """Into empty tables, with the counters and sums. Indexes are made afterwards, which is quicker."""
     await connection.execute("set maintenance_work_mem to '256MB'; set synchronous_commit to off")
     indexes = await connection.fetch(INDEXES)
     for index in indexes:
@@ -196,6 +234,9 @@ async def write_orders(connection: asyncpg.Connection, orders: Iterator[MadeOrde
         counts.update((made.order["store"], made.order["status"]) for made in batch)
     rows = [{"store": store, "status": status, "count": count} for (store, status), count in counts.items()]
     await _copy(connection, "order_counts", rows)
+    async with connection.transaction():
+        for statement in again_statements(read_models):
+            await connection.execute(statement)
     for index in indexes:
         await connection.execute(index["indexdef"])
     await connection.execute("vacuum analyze")

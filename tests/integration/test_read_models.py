@@ -43,7 +43,7 @@ from tests.unit.shell.parcels import (
     record_of,
 )
 
-NAMES = ("parcels", "things", "scans", "parcel_counts")
+NAMES = ("parcels", "things", "scans", "parcel_counts", "parcel_sums")
 COLUMNS = {table.name: [column.name for column in table.columns] for table in metadata.tables.values()}
 
 
@@ -131,8 +131,11 @@ def plain(name: str, rows: Sequence[Any]) -> list[dict[str, Any]]:
     if name == "parked":
         return sorted(({"key": r["key"], "offset": r["record_offset"], "reason": r["reason"]} for r in rows), key=str)
     defaults: dict[str, Any] = {"van": None, "note": None, "tags": [], "depot": "", "state": ""}
+    defaults |= {"packed_adds": None, "route_adds": None}
     whole = [{column: row.get(column, defaults.get(column, 0)) for column in COLUMNS[name]} for row in rows]
     tidy = [row | {"tags": list(row["tags"])} if "tags" in row else row for row in whole]
+    if name == "parcel_sums":
+        return sorted((row for row in tidy if row["parcels"] or row["things"]), key=str)
     return sorted((row for row in tidy if row.get("count") != 0), key=str)
 
 

@@ -31,6 +31,9 @@ DAMAGE = {
     "there is a part too many": "insert into messages select order_id, channel, 'x', store, fact, name, audience, "
     "endpoint, state, attempts, at, code, text, in_doubt from messages where order_id = :key limit 1",
     "a counter is wrong": "update order_counts set count = count + 1",
+    "a sum is wrong": "update day_sums set sales = sales + 1 where about = 'country'",
+    "a sum is gone": "delete from day_sums where about = 'provider'",
+    "an order adds something else": "update orders set order_adds = null where order_id = :key",
     "an older record was written last": "update orders set order_revision = 1, total = 1 where order_id = :key",
 }
 

@@ -17,6 +17,7 @@ from deploy.check.read_models.latest import Latest, LatestRecords
 from shared.core.projection import Projection
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.read_models import Counter, Folded, ReadModelTables, ShownRow, ShownTable
+from shared.shell.postgres.day_sums import sum_again, wrong_sums
 from shared.shell.postgres.read_models import PostgresReadModels
 from shared.shell.projection.fold import Fold
 
@@ -154,7 +155,8 @@ class Comparison:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     async def wrong_counts(self) -> list[str]:
-        """Counters that are not the number of their rows, of one moment, in words."""
+        """Counters that are not the number of their rows of one moment, and sums to which they do not add up, in
+        words."""
         wrong = []
         for table, counter in self._counters():
             counted, names = _counts_of(table, counter), ", ".join(counter.columns)
@@ -166,6 +168,9 @@ class Comparison:
             async with self.engine.connect() as connection:
                 for *values, told, there in await connection.execute(sa.text(query)):
                     wrong.append(f"{counter.table.name} says {told} of {' '.join(values)}, there are {there}")
+        if self.tables.sums:
+            async with self.engine.connect() as connection:
+                wrong += await wrong_sums(connection, self.tables)
         return wrong
 
     async def count_again(self) -> None:
@@ -176,6 +181,9 @@ class Comparison:
                 await connection.execute(sa.text(f"lock table {name} in exclusive mode"))
                 await connection.execute(sa.text(f"delete from {name}"))
                 await connection.execute(sa.text(f"insert into {name} ({columns}) {_counts_of(table, counter)}"))
+        if self.tables.sums:
+            async with self.engine.begin() as connection:
+                await sum_again(connection, self.tables)
 
     def _counters(self) -> list[tuple[ShownTable, Counter]]:
         return [(table, table.counter) for table in self.tables.shown if table.counter]

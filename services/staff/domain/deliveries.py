@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from services.staff.domain.order_adds import of_delivery
 from services.staff.domain.projection import PROJECTION, facets
 from shared.contracts.delivery_status import DeliveryStatusRecord
 from shared.core.projection import About, Row, Shown
@@ -26,6 +28,8 @@ class DeliveryRow(Row):
     """Nothing is delivered until staff start it."""
     delivery_updated_at: datetime | None = None
     delivery_facets: tuple[str, ...] = ()
+    delivery_adds: dict[str, Any] | None = None
+    """What they add to the sums by day."""
 
 
 class ExecutionRow(Row):
@@ -58,14 +62,14 @@ class DeliveryRecordRow(Row):
 @PROJECTION.shows(DeliveryStatusRecord, blank=DeliveryRow)
 def delivery(record: DeliveryStatusRecord, about: About) -> Shown:
     key = about.key
-    failed = sum(execution.status in FAILED for execution in record.executions)
+    failed = [execution for execution in record.executions if execution.status in FAILED]
     waiting = sum(execution.status in WAITS_FOR_STAFF for execution in record.executions)
     kinds = {execution.kind for execution in record.executions if execution.kind}
     row = DeliveryRow(
         order_id=key,
         delivery_revision=record.revision,
         delivery_stage=record.stage,
-        failed_executions=failed,
+        failed_executions=len(failed),
         waiting_executions=waiting,
         to_start=bool(record.to_start),
         delivery_updated_at=record.updated_at,
@@ -77,6 +81,7 @@ def delivery(record: DeliveryStatusRecord, about: About) -> Shown:
             ),
             *sorted(f"kind:{kind}" for kind in kinds),
         ),
+        delivery_adds=of_delivery(record, failed) if failed else None,
     )
     executions = [
         ExecutionRow(

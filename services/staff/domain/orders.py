@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from services.staff.domain.order_adds import of_order
 from services.staff.domain.projection import PROJECTION, facets
 from shared.contracts.order_status import OrderStatusRecord
 from shared.core.projection import About, Row, Shown
@@ -54,6 +56,8 @@ class OrderRow(Row):
     updated_at: datetime | None = None
     deadline: datetime | None = None
     order_facets: tuple[str, ...] = ()
+    order_adds: dict[str, Any] | None = None
+    """What it adds to the sums by day."""
 
 
 class OrderSearchRow(Row):
@@ -123,6 +127,7 @@ def order(record: OrderStatusRecord, about: About) -> Shown:
         updated_at=record.updated_at,
         deadline=record.deadline,
         order_facets=_facets(record),
+        order_adds=of_order(record),
     )
     items = [
         OrderItemRow(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from services.staff.domain.order_adds import of_payment
 from services.staff.domain.projection import PROJECTION, facets
 from shared.contracts.payment_status import AttemptState, PaymentStatusRecord, RefundState, StrayChargeState
 from shared.core.projection import About, Row, Shown
@@ -28,6 +30,8 @@ class PaymentRow(Row):
     """The outcome of a charge or refund is unknown."""
     payment_updated_at: datetime | None = None
     payment_facets: tuple[str, ...] = ()
+    payment_adds: dict[str, Any] | None = None
+    """What it adds to the sums by day."""
 
 
 class TransactionRow(Row):
@@ -98,6 +102,7 @@ def payment(record: PaymentStatusRecord, about: About) -> Shown:
             owed="yes" if record.owed else None,
             unresolved="yes" if record.unresolved else None,
         ),
+        payment_adds=of_payment(record),
     )
     found = _references(record)
     parts: list[Row] = [PaymentSearchRow(key, found)] if found else []

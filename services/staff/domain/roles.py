@@ -13,19 +13,12 @@ from typing import NamedTuple
 EVERY_STORE = "*"
 VIEWER = (
     *("attention.read", "delivery.read", "feed.read", "file.read", "monitor.read", "notification.read", "order.read"),
-    *("payment.read", "product.read", "sku.read", "stock.read", "store.read", "carrier.read", "server.read"),
-    "job.read",
+    *("payment.read", "product.read", "report.read", "sku.read", "stock.read", "store.read"),
+    *("carrier.read", "server.read", "job.read"),
 )
 AGENT = (
-    *VIEWER,
-    "job.start",
-    "order.*",
-    "delivery.*",
-    "code.provide",
-    "download.renew",
-    "feed.mark",
-    "mail.*",
-    "parcel.*",
+    *(*VIEWER, "job.start", "order.*", "delivery.*"),
+    *("code.provide", "download.renew", "feed.mark", "mail.*", "parcel.*"),
 )
 MANAGER = (
     *(*AGENT, "payment.*", "ledger.read", "stock.*", "sku.*", "product.*", "offer.*", "pool.*", "codes.*", "carrier.*"),

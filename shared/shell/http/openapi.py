@@ -229,8 +229,12 @@ def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
 
 
 def _responses(route: DeclaredRoute, schemas: Schemas) -> Json:
-    """A page has errors of its own, besides those that every route may answer."""
-    declared = {str(each.status.value): _response(each, schemas) for each in route.declaration.responses}
+    """A page has errors of its own, besides those that every route may answer. One status may have several forms."""
+    declared: dict[str, Any] = {}
+    for each in route.declaration.responses:
+        name, own = str(each.status.value), _response(each, schemas)
+        forms = declared.get(name, {}).get("content", {}) | own.get("content", {})
+        declared[name] = own | ({"content": forms} if forms else {})
     if described := route.declaration.described:
         declared = dict(described.operation["responses"])
     for status in problems_of_route(route):

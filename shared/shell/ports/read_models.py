@@ -32,6 +32,22 @@ class Counter:
 
 
 @dataclass(frozen=True, eq=False)
+class DaySums:
+    """Sums by day of what rows add to them, kept along with the rows. See shared/core/day_sums.py."""
+
+    table: sa.Table
+    """Its primary key is that of `SumKey`; the other columns are the figures."""
+    zones: sa.Table
+    """Has the zone in which a store's days are counted: `store`, `sums_zone`. Of a store without a row: UTC."""
+    by_month: tuple[str, ...] = ()
+    """What has so many values that it is summed by month, too: see `of_month`."""
+
+    @property
+    def figures(self) -> Sequence[str]:
+        return [column.name for column in self.table.columns if not column.primary_key]
+
+
+@dataclass(frozen=True, eq=False)
 class ShownTable:
     """One row per key. Several kinds of rows may share a table: each writes columns of its own, and creates the row
     where it is the first. The other columns have defaults."""
@@ -46,6 +62,8 @@ class ShownTable:
     counter: Counter | None = None
     columns: Callable[[Any], Mapping[str, Any]] = own_fields
     """The row's columns, where some are made of its fields."""
+    adds: str = ""
+    """The column that says what a row adds to the sums by day, if it adds to any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +91,8 @@ class ReadModelTables:
 
     shown: Sequence[ShownTable] = ()
     kept: Sequence[KeptTable] = ()
+    sums: DaySums | None = None
+    """To which the rows of shown tables add."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def ensure_statement(shown: ShownTable) -> Sql:
 
 @cache
 def lock_statement(shown: ShownTable) -> Sql:
-    """What is counted now, of rows that no other changes until the end of the transaction."""
+    """What is counted and added now, of rows that no other changes until the end of the transaction."""
     return Sql(
         f"select {shown.key} from {shown.table.name} where {shown.key} = any(cast(:keys as text[])) "
         f"order by {shown.key} for no key update"
@@ -52,35 +52,38 @@ def lock_statement(shown: ShownTable) -> Sql:
 
 @cache
 def show_statement(shown: ShownTable, names: tuple[str, ...], erased: bool) -> Sql:
-    """Returns the keys of the rows that were replaced. In the order of keys, so that two workers seldom die of a
-    deadlock."""
+    """Returns the keys of the rows that were replaced; of those that add to sums also whether they add something else
+    than before, and what that was. In the order of keys, so that two workers seldom die of a deadlock."""
     table, key, counter = shown.table, shown.key, shown.counter
     listed = ", ".join(names)
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != key)
     guard = "" if erased else f" where t.{shown.revision} < excluded.{shown.revision}"
-    returned = [key, shown.revision, *(counter.columns if counter else ())]
+    kept = _kept(shown)
     parts = [
         f"changed as (insert into {table.name} as t ({listed}) select {cast_back(table, names)} "
         f"from unnest({arrays(table, names)}) as u({listed}) order by {key} "
         f"on conflict ({key}) do update set {changes}{guard} "
-        f"returning {', '.join(f't.{name}' for name in returned)})"
+        f"returning {', '.join(f't.{name}' for name in (key, shown.revision, *kept))})"
     ]
+    if kept:
+        before = f"select {key}, {', '.join(kept)} from {table.name} where {key} = any(cast(:{key} as text[]))"
+        parts = [f"before as ({before})", *parts]
     if counter:
-        parts = [_before(shown, counter), *parts, _counted(shown, counter)]
-    return Sql(f"with {', '.join(parts)} select {key} from changed")
+        parts.append(_counted(shown, counter))
+    if not shown.adds:
+        return Sql(f"with {', '.join(parts)} select {key} from changed")
+    added = f"b.{shown.adds} is distinct from changed.{shown.adds}, cast(b.{shown.adds} as text)"
+    return Sql(f"with {', '.join(parts)} select {key}, {added} from changed left join before b using ({key})")
 
 
-def _before(shown: ShownTable, counter: Counter) -> str:
-    columns = ", ".join((shown.key, *counter.columns))
-    return (
-        f"before as (select {columns} from {shown.table.name} "
-        f"where {shown.key} = any(cast(:{shown.key} as text[])) and {_counts(counter)})"
-    )
+def _kept(shown: ShownTable) -> Sequence[str]:
+    """The columns of which must be known what they were: see `lock_statement`."""
+    return (*(shown.counter.columns if shown.counter else ()), *((shown.adds,) if shown.adds else ()))
 
 
-def _counts(counter: Counter) -> str:
+def _counts(counter: Counter, row: str = "") -> str:
     """A row that is blank, or that another kind of row made, is not counted."""
-    return " and ".join(f"{name} <> ''" for name in counter.columns)
+    return " and ".join(f"{row}{name} <> ''" for name in counter.columns)
 
 
 def _counted(shown: ShownTable, counter: Counter) -> str:
@@ -90,7 +93,7 @@ def _counted(shown: ShownTable, counter: Counter) -> str:
         f"counted as (insert into {counter.table.name} as c ({columns}, count) "
         f"select {columns}, sum(n) from ("
         f"select {columns}, 1 as n from changed where {_counts(counter)} "
-        f"union all select {gone}, -1 from before b join changed using ({shown.key})) d "
+        f"union all select {gone}, -1 from before b join changed using ({shown.key}) where {_counts(counter, 'b.')}) d "
         f"group by {columns} having sum(n) <> 0 order by {columns} "
         f"on conflict ({columns}) do update set count = c.count + excluded.count)"
     )

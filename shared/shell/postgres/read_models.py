@@ -12,8 +12,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.shell.ports.read_models import Folded, MovedOn, PartsTable, Place, ReadModelTables, ShownRow, ShownTable
+from shared.shell.postgres import day_sums
 from shared.shell.postgres import read_model_statements as statements
 from shared.shell.postgres.connections import Connections, execute, fetch
+from shared.shell.postgres.day_sums import Change
 from shared.shell.postgres.read_model_statements import primary_key
 from shared.shell.postgres.transaction import PostgresTransaction
 
@@ -42,9 +44,10 @@ class PostgresReadModels:
                 released = await execute(driver, statements.RELEASE, {"ids": list(folded.released)})
                 if released != len(folded.released):
                     raise MovedOn
+            changes: list[Change] = []
             for table in self.tables.shown:
                 if rows := folded.shown.get(table.kind.__name__):
-                    await self._show(driver, table, rows)
+                    changes += await self._show(driver, table, rows)
             for kept in self.tables.kept:
                 if own := [row for row in folded.kept if type(row) is kept.kind]:
                     columns = _columns(kept.table, list(map(kept.columns, own)))
@@ -54,10 +57,21 @@ class PostgresReadModels:
                 await execute(driver, statements.CATCH_UP, {"topics": topics, "keys": keys})
             if folded.parked:
                 await PostgresTransaction(driver, _no_relay).park(folded.parked)
+            if changes:  # last: each worker that counts the same day waits for who has
+                await self._add(driver, changes)
 
-    async def _show(self, driver: asyncpg.Connection, table: ShownTable, rows: Sequence[ShownRow]) -> None:
+    async def _add(self, driver: asyncpg.Connection, changes: Sequence[Change]) -> None:
+        sums = self.tables.sums
+        assert sums is not None
+        await execute(driver, day_sums.lock_statement(sums), {})
+        adds, signs = zip(*changes, strict=True)
+        await execute(driver, day_sums.change_statement(sums), {"adds": adds, "signs": signs})
+
+    async def _show(self, driver: asyncpg.Connection, table: ShownTable, rows: Sequence[ShownRow]) -> list[Change]:
+        """Returns what the rows add from now on, and what they no longer do."""
         changed: set[str] = set()
-        if table.counter:  # what is counted before and after must be of rows that are ours: there must be some to lock
+        changes: list[Change] = []
+        if table.counter or table.adds:  # what was counted before must be of rows that are ours: there must be some
             keys = {"keys": [getattr(row.row, table.key) for row in rows]}
             await execute(driver, statements.ensure_statement(table), keys)
             await execute(driver, statements.lock_statement(table), keys)
@@ -65,9 +79,16 @@ class PostgresReadModels:
             if own := [row for row in rows if row.erased is erased]:
                 columns = _columns(table.table, [table.columns(row.row) for row in own])
                 statement = statements.show_statement(table, tuple(columns), erased)
-                changed |= {row[0] for row in await fetch(driver, statement, columns)}
+                returned = await fetch(driver, statement, columns)
+                changed |= {row[0] for row in returned}
+                if table.adds:
+                    added = dict(zip(columns[table.key], columns[table.adds], strict=True))
+                    moved = [(row[0], row[2]) for row in returned if row[1]]
+                    changes += [(before, -1) for _, before in moved if before]
+                    changes += [(now, 1) for key, _ in moved if (now := added[key])]
         for parts in table.parts if changed else ():
             await _replace_parts(driver, parts, table.key, changed, list(_parts_of(parts, table.key, rows, changed)))
+        return changes
 
 
 def _no_relay() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,9 +11,10 @@ from sqlalchemy.dialects import postgresql
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Event, Topic, derived_id
+from shared.core.day_sums import Adds
 from shared.core.projection import About, Projection, Row, Shown
 from shared.shell.ports.bus import BusRecord
-from shared.shell.ports.read_models import Counter, KeptTable, PartsTable, ReadModelTables, ShownTable
+from shared.shell.ports.read_models import Counter, DaySums, KeptTable, PartsTable, ReadModelTables, ShownTable
 
 PACKED = Topic("toy.parcels.status.v1", owner="toy", compacted=True)
 ROUTED = Topic("toy.routes.status.v1", owner="toy", compacted=True)
@@ -39,6 +41,7 @@ class ParcelRow(Row):
     state: str = ""
     tags: tuple[str, ...] = ()
     note: dict[str, int] | None = None
+    packed_adds: dict[str, Any] | None = None
 
 
 class ThingRow(Row):
@@ -51,6 +54,7 @@ class RouteRow(Row):
     parcel: str
     route_revision: int = 0
     van: str | None = None
+    route_adds: dict[str, Any] | None = None
 
 
 class ScanRow(Row):
@@ -74,12 +78,18 @@ def parcel_row(record: ParcelStatus, about: About) -> Shown:
     things = [ThingRow(about.key, thing, number) for thing, number in numbers.items()]
     tags = (f"s:{record.state}", *(f"t:{thing}" for thing in record.things))
     note = {"things": len(record.things)} if record.things else None
-    return Shown(ParcelRow(about.key, record.revision, record.depot, record.state, tags, note), things)
+    adds = Adds(record.depot, "EUR")
+    adds.add(NOON + timedelta(hours=record.revision % 48), {"parcels": "", "state": record.state}, parcels=1)
+    for thing, number in numbers.items():
+        adds.add(NOON, {"thing": thing}, things=number)
+    return Shown(ParcelRow(about.key, record.revision, record.depot, record.state, tags, note, adds.as_json()), things)
 
 
 @projection.shows(RouteStatus, blank=RouteRow)
 def route_row(record: RouteStatus, about: About) -> Shown:
-    return Shown(RouteRow(about.key, record.revision, record.van))
+    adds = Adds("roads")
+    adds.add(NOON, {"van": record.van[:2]}, parcels=1)
+    return Shown(RouteRow(about.key, record.revision, record.van, adds.as_json()))
 
 
 @projection.keeps(SCANS)
@@ -99,6 +109,8 @@ parcels = sa.Table(
     sa.Column("note", postgresql.JSONB),
     sa.Column("route_revision", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("van", sa.Text),
+    sa.Column("packed_adds", postgresql.JSONB),
+    sa.Column("route_adds", postgresql.JSONB),
 )
 things = sa.Table(
     "things",
@@ -113,6 +125,21 @@ parcel_counts = sa.Table(
     sa.Column("depot", sa.Text, primary_key=True),
     sa.Column("state", sa.Text, primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
+)
+depots = sa.Table(
+    "depots",
+    metadata,
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("sums_zone", sa.Text, nullable=False, server_default="UTC"),
+)
+parcel_sums = sa.Table(
+    "parcel_sums",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("store", "about")),
+    sa.Column("day", sa.Date, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("value", "currency")),
+    sa.Column("parcels", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("things", sa.Numeric, nullable=False, server_default="0"),
 )
 scans = sa.Table(
     "scans",
@@ -129,10 +156,12 @@ TABLES = ReadModelTables(
             *(ParcelRow, parcels, "parcel", "packed_revision"),
             parts=[PartsTable(ThingRow, things)],
             counter=Counter(parcel_counts, ("depot", "state")),
+            adds="packed_adds",
         ),
-        ShownTable(RouteRow, parcels, "parcel", "route_revision"),
+        ShownTable(RouteRow, parcels, "parcel", "route_revision", adds="route_adds"),
     ],
     kept=[KeptTable(ScanRow, scans)],
+    sums=DaySums(parcel_sums, depots, ("thing",)),
 )
 
 

@@ -44,7 +44,8 @@ def test_only_the_last_record_of_a_key_is_shown_and_what_belongs_to_it() -> None
     folded, counts = fold.fold(records, {}, NOON)
 
     shown = {row.row.parcel: row for row in folded.shown["ParcelRow"]}  # type: ignore[attr-defined]
-    assert shown["a"].row == ParcelRow("a", 2, "north", "sent", ("s:sent", "t:x", "t:x"), {"things": 2})
+    adds = shown["a"].row.packed_adds  # type: ignore[attr-defined]
+    assert shown["a"].row == ParcelRow("a", 2, "north", "sent", ("s:sent", "t:x", "t:x"), {"things": 2}, adds)
     assert shown["a"].parts == {"things": [ThingRow("a", "x", 2)]}
     assert shown["b"].parts == {"things": []}
     assert folded.moves == {PLACE: (0, 3)}
