@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 PARTS = (("integration",), ("simulation",), ("faults",), ("e2e",), ("unit", "contracts"), ("fuzz",), ("browser",))
-"""Each is a run of pytest. The longest first: whoever is free takes the next."""
+"""Each is a run of pytest. The longest come first."""
 AT_ONCE = 2
 LOOK_SECONDS = 0.2
 
