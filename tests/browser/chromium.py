@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 INSTALL = "apt-get install -y chromium"
 WITHIN_MS = 60_000
-"""How long anything may take to appear or to be clicked: the other half of the tests runs at the same time."""
+"""How long anything may take to appear or to be clicked: another part of the tests runs at the same time."""
 expect.set_options(timeout=WITHIN_MS)
 
 

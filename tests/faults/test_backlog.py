@@ -54,7 +54,7 @@ async def test_a_service_starts_with_a_backlog(scenario: FaultScenario) -> None:
     remark = f"{MESSAGES} messages, {rate:.0f}/s, {memory}, shares given out {joined} times"
     await scenario.ends_well("(i) backlog at the start", told, began, remark)
     assert peak.mb[largest] <= LIMIT_MB, peak.mb
-    # The first to start gets all partitions, and a part of them when the other one comes. Where the other half of the
+    # The first to start gets all partitions, and a part of them when the other one comes. Where another part of the
     # tests runs at the same time, a member may be late for its group for that reason.
     assert not LONG or max(joined) <= 2, memberships
 

@@ -30,10 +30,10 @@ from tests.faults.paths import PATHS, Journey, walk
 from tests.faults.patient import PatientStorefront
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
-from tests.faults.table import LONG
+from tests.faults.table import AT_LENGTH
 from tests.runbook import follow, procedure
 
-CUSTOMERS, SECONDS = (1280, 60.0) if LONG else (28, 6.0)
+CUSTOMERS, SECONDS = 1280, 60.0
 """How many come, and within how many seconds; Kafka is lost when half of them are there."""
 TIMEOUT = 300.0
 WAYS = [way for way in PATHS if not way.name.startswith("8")]
@@ -62,6 +62,7 @@ class RememberingStorefront(PatientStorefront):
             await super().publish_raw(*record)
 
 
+@AT_LENGTH
 async def test_kafka_is_lost(scenario: FaultScenario, monkeypatch: pytest.MonkeyPatch) -> None:
     async with RememberingStorefront(scenario.system.settings.kafka, TIMEOUT) as storefront:
         monkeypatch.setattr(scenario.system.shop, "storefront", storefront)

@@ -24,9 +24,9 @@ from tests.faults.newer import newer_build
 from tests.faults.paths import PATHS, Journey, walk, walk_one
 from tests.faults.scenario import charged_twice, lost_of
 from tests.faults.system import System
-from tests.faults.table import LONG, Table
+from tests.faults.table import AT_LENGTH, Table
 
-ROUNDS, CUSTOMERS, SECONDS = (3, 400, 40.0) if LONG else (1, 16, 4.0)
+ROUNDS, CUSTOMERS, SECONDS = 3, 400, 40.0
 """Times that the newer build is rolled out and back; customers of each stage, and in how many seconds they come."""
 NEW: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("checkout", "orders"): ("$.gift", "$.customer.company", "$.lines[*].ribbon"),
@@ -59,6 +59,7 @@ CALL = """
 """
 
 
+@AT_LENGTH
 async def test_builds_mix(system: System, table: Table, seed: int, tmp_path: Path) -> None:
     newer, rng, began = newer_build(tmp_path / "newer"), random.Random(seed), time.monotonic()
     await asyncio.to_thread(_migrate, system, newer)

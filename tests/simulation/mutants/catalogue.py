@@ -104,7 +104,7 @@ def role_removed_for_all() -> Iterator[None]:
 # The shell's one transaction
 
 
-@mutant("the inbox is skipped")
+@mutant("the inbox is skipped", slow=True)
 def no_inbox() -> Iterator[None]:
     async def claim(
         self: MemoryTransaction, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
@@ -292,7 +292,7 @@ def refund_unlocked() -> Iterator[None]:
         yield
 
 
-@mutant("a late capture after a cancellation is ignored")
+@mutant("a late capture after a cancellation is ignored", slow=True)
 def late_capture_ignored() -> Iterator[None]:
     def wrap(function: Any) -> Any:
         def ignored(payment: Payment | None, message: Any, context: Context) -> Any:
@@ -306,7 +306,7 @@ def late_capture_ignored() -> Iterator[None]:
         yield
 
 
-@mutant("stock is released twice")
+@mutant("stock is released twice", slow=True)
 def stock_twice() -> Iterator[None]:
     real = DeliveryChange.release_stock
 

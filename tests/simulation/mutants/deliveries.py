@@ -14,7 +14,7 @@ from services.fulfillment.domain.retry import Retry
 from tests.simulation.mutants.catalogue import instead, mutant
 
 
-@mutant("restock twice by refund then return")
+@mutant("restock twice by refund then return", slow=True)
 def restocked_twice() -> Iterator[None]:
     real = DeliveryChange.return_units
 
@@ -29,7 +29,7 @@ def restocked_twice() -> Iterator[None]:
         yield
 
 
-@mutant("latest configuration used unasked")
+@mutant("latest configuration used unasked", slow=True)
 def latest_unasked() -> Iterator[None]:
     def replacement(self: Retry, item: Item) -> Product | None:
         return self._latest_of(item)
@@ -38,7 +38,7 @@ def latest_unasked() -> Iterator[None]:
         yield
 
 
-@mutant("a code that a customer has is given to another order")
+@mutant("a code that a customer has is given to another order", slow=True)
 def code_given_twice() -> Iterator[None]:
     real = CodeKind.revoke
 

@@ -21,7 +21,7 @@ def unescaped_field() -> Iterator[None]:
         yield
 
 
-@mutant("commands that may have been run are run again", orders=40)
+@mutant("commands that may have been run are run again", slow=True, orders=40)
 def run_again() -> Iterator[None]:
     def always(self: RconKind, item: Item, latest: Action | None) -> bool:
         return item.status is ItemStatus.FAILED

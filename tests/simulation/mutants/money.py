@@ -16,7 +16,7 @@ from shared.core.fast_dataclasses import replace
 from tests.simulation.mutants.catalogue import handlers_around, instead, mutant
 
 
-@mutant("a charge is matched by its metadata alone")
+@mutant("a charge is matched by its metadata alone", slow=True)
 def matched_by_metadata() -> Iterator[None]:
     def is_ours(payment: Payment, order: str, number: int, result: ChargeResult) -> bool:
         return payment.attempt(number) is not None
@@ -25,7 +25,7 @@ def matched_by_metadata() -> Iterator[None]:
         yield
 
 
-@mutant("a refund made in the dashboard is ignored")
+@mutant("a refund made in the dashboard is ignored", slow=True)
 def dashboard_refund_ignored() -> Iterator[None]:
     def made_at_provider(*_: Any, **__: Any) -> None:
         return None
@@ -52,7 +52,7 @@ def only_paid_attempt() -> Iterator[None]:
         yield
 
 
-@mutant("a surplus is refunded of the charge that paid the order")
+@mutant("a surplus is refunded of the charge that paid the order", slow=True)
 def surplus_of_paid() -> Iterator[None]:
     real = refund._refund
 
@@ -72,7 +72,7 @@ def owed_given_up() -> Iterator[None]:
         yield
 
 
-@mutant("the provider's units are not converted on the way back")
+@mutant("the provider's units are not converted on the way back", slow=True)
 def never_converted_back() -> Iterator[None]:
     """Each reading of a charge or a refund; in ISK and UGX it matters."""
 
@@ -83,7 +83,7 @@ def never_converted_back() -> Iterator[None]:
         yield
 
 
-@mutant("a charge that was captured before it was cancelled is taken for cancelled")
+@mutant("a charge that was captured before it was cancelled is taken for cancelled", slow=True)
 def cancelled_anyway() -> Iterator[None]:
     def wrap(function: Any) -> Any:
         def cancelled(

@@ -51,7 +51,7 @@ def known_by_word() -> Iterator[None]:
         yield
 
 
-@mutant("what an abandoned checkout told is kept for good")
+@mutant("what an abandoned checkout told is kept for good", slow=True)
 def kept_for_good() -> Iterator[None]:
     with instead(placement, "keep", lambda change, store: None):
         yield

@@ -68,7 +68,7 @@ def in_doubt_is_failure() -> Iterator[None]:
 # Unreadable rows, and repeated messages
 
 
-@mutant("parking raises")
+@mutant("parking raises", slow=True)
 def parking_raises() -> Iterator[None]:
     """At a header without a value, also where only the place and the error are kept."""
 
@@ -87,7 +87,7 @@ def parking_raises() -> Iterator[None]:
         yield
 
 
-@mutant("a dead letter is not bounded")
+@mutant("a dead letter is not bounded", slow=True)
 def dead_letter_unbounded() -> Iterator[None]:
     def whole(
         service: str, key: str, origin: str, headers: Sequence[tuple[str, bytes | None]], body: bytes | None, error: str
