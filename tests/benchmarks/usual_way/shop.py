@@ -8,7 +8,6 @@ from importlib import import_module
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from deploy.demo.catalogue import WEBHOOK_EVENTS, Catalogue
-from services.registry import SERVICES
 from shared.contracts.values import StoreCard
 from shared.shell.postgres.engine import new_engine
 from tests.benchmarks.usual_way.fulfillment import Product, Stock
@@ -43,10 +42,10 @@ async def open_shop(urls: Mapping[str, str], catalogue: Catalogue) -> None:
             Product(store=store, sku=product.sku, action=dict(product.action), track_stock=tracked)
         )
         rows["fulfillment"].append(Stock(store=store, sku=product.sku, on_hand=product.stock or 0, reserved=0))
-    for service in SERVICES:
+    for service, of_service in rows.items():
         import_module(f"tests.benchmarks.usual_way.{service}")
         engine = new_engine(urls[service])
         await create_tables(engine)
         async with async_sessionmaker(engine)() as session, session.begin():
-            session.add_all(rows[service])
+            session.add_all(of_service)
         await engine.dispose()
