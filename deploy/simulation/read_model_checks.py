@@ -151,10 +151,12 @@ def _kept_wrong(store: MemoryStore, table: KeptTable, kept: Mapping[Any, set[Ide
 
 
 def _identity(record: BusRecord, fold: Fold) -> Identity:
-    """A restored database tells a status record of the same id with a revision and a time of its own."""
+    """A restored database tells an event of the same id with a sequence of its own, and a status record with a revision
+    and a time."""
     try:
         envelope = from_headers(record.headers, record.key)
     except BadMessage:
         return record.topic, str(record.partition), str(record.offset)
     shown = any(kind.topic.name == record.topic for kind in fold.projection.shown)
-    return envelope.source, str(envelope.id), envelope.time.isoformat() if shown else "", envelope.subject
+    of_its_own = envelope.time.isoformat() if shown else str(envelope.sequence)
+    return envelope.source, str(envelope.id), of_its_own, envelope.subject

@@ -6,12 +6,11 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from services.staff.domain.export import FORMULA, NEUTRAL
 from services.staff.domain.report import Series
 
 BOM = "\ufeff"
 """Excel takes it for UTF-8 by this."""
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""A text that begins so is none to a spreadsheet."""
 
 
 def report_csv(head: str, labels: Sequence[str], labels_before: Sequence[str] | None, series: Sequence[Series]) -> str:
@@ -64,4 +63,4 @@ def number_text(series: Series, number: int | None) -> str:
 
 def text(value: str) -> str:
     """No formula, whatever the storefront has sent."""
-    return f"'{value}" if value.startswith(FORMULAS) else value
+    return NEUTRAL + value if value.startswith(tuple(FORMULA)) else value

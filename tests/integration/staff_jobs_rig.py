@@ -36,6 +36,7 @@ EVERYTHING = ("job.*", "export.make", "order.*", "delivery.*", "payment.*")
 CLIENTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "all": (("*",), EVERYTHING),
     "game": (("game",), EVERYTHING),
+    "new": (("new",), EVERYTHING),
     "agent": (("*",), ("job.read", "job.start", "order.read", "order.cancel")),
     "viewer": (("*",), ("job.read", "order.read")),
 }

@@ -81,6 +81,7 @@ VARIABLES |= {
     "view": "thing",
     "user": "019b76da-c34f-77e8-8011-6d7a2ed0e987",
     "role": "agent",
+    "job": "thing",
 }
 ONE_ROW = {
     "/orders/{order}",

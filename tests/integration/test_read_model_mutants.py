@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.shell.postgres import day_sums
 from shared.shell.postgres import read_model_statements as statements
 from shared.shell.postgres.statements import Sql
+from tests.integration import test_day_sums as judges_of_sums
 from tests.integration import test_read_models as judges
 from tests.integration.test_read_models import engine
 
@@ -22,6 +25,10 @@ async def in_pieces(engine: AsyncEngine) -> None:
     await judges.test_read_in_pieces_as_at_once_on_both(engine, 1)
 
 
+async def sums_in_pieces(engine: AsyncEngine) -> None:
+    await judges_of_sums.test_they_are_what_all_rows_add_up_to(engine, 1)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A bug: a piece of a statement that is another, and the test that detects it."""
@@ -30,6 +37,7 @@ class Mutant:
     right: str
     wrong: str
     judge: Judge = in_pieces
+    module: ModuleType = statements
 
 
 MUTANTS = {
@@ -38,6 +46,12 @@ MUTANTS = {
         "where t.packed_revision < excluded.packed_revision",
         "",
         judges.test_an_older_revision_changes_nothing_even_from_another_place,
+    ),
+    "a row that changes still adds to sums what it did": Mutant(
+        "change_statement", "s as sign", "greatest(s, 0) as sign", sums_in_pieces, day_sums
+    ),
+    "what a row adds to a sum takes the sum's place": Mutant(
+        "change_statement", "= s.parcels + ", "= ", sums_in_pieces, day_sums
     ),
     "a row that changes is still counted as what it was": Mutant("show_statement", "-1 from before", "0 from before"),
     "a row that did not change is not counted any more": Mutant(
@@ -60,7 +74,7 @@ MUTANTS = {
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
 async def test_a_mutant_is_detected(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
-    right = getattr(statements, mutant.statement)
+    right = getattr(mutant.module, mutant.statement)
     changed = list[str]()
 
     def wrong(made: Sql) -> Sql:
@@ -68,7 +82,7 @@ async def test_a_mutant_is_detected(engine: AsyncEngine, monkeypatch: pytest.Mon
         return Sql(made.source.replace(mutant.right, mutant.wrong))
 
     replacement = wrong(right) if isinstance(right, Sql) else lambda *about: wrong(right(*about))
-    monkeypatch.setattr(statements, mutant.statement, replacement)
+    monkeypatch.setattr(mutant.module, mutant.statement, replacement)
 
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         await mutant.judge(engine)

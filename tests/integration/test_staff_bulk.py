@@ -14,12 +14,15 @@ import sqlalchemy as sa
 
 from services.staff.domain.bulk import key_of
 from services.staff.domain.jobs import JobKind
+from services.staff.domain.roles import GivenRole
 from services.staff.jobs import bulk, new_jobs
 from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.lease import JobRun, LeaseLost, claim
-from services.staff.jobs.owner import DONE, CommandOutcome
+from services.staff.jobs.owner import DONE, CommandOutcome, OrderCommand, OrderHeldUp
 from services.staff.jobs.rules import JobRules
 from services.staff.jobs.tables import jobs
+from services.staff.people.accounts import write_roles
+from services.staff.people.tables import users
 from services.staff.storage import order_items, orders
 from tests.integration.staff_jobs_rig import NOW, ORDERS, RULES, JobsApi, jobs_api
 
@@ -153,6 +156,16 @@ async def test_a_frozen_runner_writes_nothing_once_its_lease_has_lapsed(api: Job
     assert (shown["state"], shown["done"], shown["refused"]) == ("done", len(CREATED), 0)
 
 
+async def test_a_frozen_runner_writes_nothing_while_another_one_has_the_job(api: JobsApi) -> None:
+    job = await api.started("bulk", CANCEL)
+    frozen = await claim(api.engine, JobKind.BULK, "frozen", 0.0)
+    assert frozen is not None and await claim(api.engine, JobKind.BULK, "next", 30.0) is not None
+    with pytest.raises(LeaseLost):
+        await bulk._note(frozen, [(CREATED[0], NOT_PAID)])
+    shown = await api.shown(job)
+    assert (shown["state"], shown["done"]) == ("running", 0)
+
+
 async def test_paused_resumed_and_cancelled(api: JobsApi) -> None:
     api.owners.seconds = 0.02
     job = await api.started("bulk", REFUND)
@@ -176,9 +189,87 @@ async def test_paused_resumed_and_cancelled(api: JobsApi) -> None:
     assert (await api.ask("POST", f"/{job['id']}/resume"))[0] == 409
 
 
+@pytest.mark.parametrize(("asked", "states"), [("cancel", {"cancelled"}), ("resume", {"waiting", "done"})])
+async def test_what_is_asked_for_last_counts(api: JobsApi, asked: str, states: set[str]) -> None:
+    """Also after the runner has seen the request before it, and is ending what it began."""
+    api.owners.seconds = 0.2
+    job = await api.started("bulk", REFUND)
+    runner = asyncio.create_task(run(api))
+    await asyncio.sleep(0.1)
+    await api.ask("POST", f"/{job['id']}/pause")
+    await asyncio.sleep(0.15)  # longer than the beat: it knows
+    assert (await api.ask("POST", f"/{job['id']}/{asked}"))[0] == 200
+    await runner
+    assert (await api.shown(job))["state"] in states
+
+
+async def test_who_may_not_send_the_commands_of_a_job_cannot_go_on_with_it(api: JobsApi) -> None:
+    job = await api.started("bulk", REFUND)
+    await api.ask("POST", f"/{job['id']}/pause")
+    status, problem = await api.ask("POST", f"/{job['id']}/resume", who="agent")
+    assert (status, problem["title"]) == (403, "This needs the permission payment.refund.")
+    assert (await api.ask("POST", f"/{job['id']}/cancel", who="agent"))[0] == 200, "who starts jobs may stop them"
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_an_order_that_is_held_up_holds_up_no_other(
+    api: JobsApi, monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    monkeypatch.setattr(bulk, "LONGEST_PAUSE", 0.02)
+    stuck, tries = CREATED[0], 0
+
+    def refuse(command: OrderCommand) -> CommandOutcome:
+        nonlocal tries
+        if command.key.partition("/")[2] != stuck:
+            return DONE
+        tries += 1
+        if ends and tries == 3:
+            return DONE
+        raise OrderHeldUp("checkout answers 409: A message of this order is parked.")
+
+    api.owners.refuse = refuse
+    job = await api.started("bulk", CANCEL)
+    await run(api)
+    shown = await api.shown(job)
+    assert (shown["state"], shown["done"], shown["refused"]) == ("done", len(CREATED), 0 if ends else 1)
+    unknown = await api.results(job, state="unknown")
+    assert [each["order"] for each in unknown] == ([] if ends else [stuck])
+    assert tries == (3 if ends else bulk.PASSES)
+
+
+async def test_an_owner_that_is_away_for_long_lets_other_jobs_have_their_turn(
+    api: JobsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PAUSE", 0.01)
+    monkeypatch.setattr(bulk, "LONGEST_PAUSE", 0.02)
+    api.owners.away = 10_000
+    first = await api.started("bulk", REFUND)
+    assert await run(api)
+    waiting = await api.shown(first)
+    assert (waiting["state"], waiting["problem"]) == ("waiting", "checkout does not answer.")
+    api.owners.away = 0
+    second = await api.started("bulk", CANCEL)
+    assert await run(api)
+    assert (await api.shown(second))["state"] == "done"
+    assert (await api.shown(first))["state"] == "waiting"
+
+
+async def test_a_job_ends_with_the_token_by_which_it_was_started(api: JobsApi) -> None:
+    job = await api.started("bulk", CANCEL)
+    async with api.engine.begin() as connection:
+        person = {"id": "1", "email": "a@example.com", "name": "A", "password": "x", "created_at": NOW}
+        await connection.execute(sa.insert(users).values(person))
+        await write_roles(connection, "1", [GivenRole("manager", "*")])
+        await connection.execute(sa.update(jobs).values(actor="user:1", token="gone"))
+    await run(api)
+    shown = await api.shown(job)
+    assert (shown["state"], shown["done"]) == ("failed", 0)
+    assert shown["problem"] == "The token by which this job was started is valid no more."
+
+
 async def test_an_owner_that_is_away_is_waited_for(api: JobsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "PAUSE", 0.3)
-    api.owners.away = 12
+    api.owners.away = 3
     job = await api.started("bulk", CANCEL)
     runner = asyncio.create_task(run(api))
     await asyncio.sleep(0.2)

@@ -117,6 +117,33 @@ async def test_no_one_changes_a_user_who_may_do_more_nor_themselves(staff: Staff
     assert (await boss.json("PUT", "/users/id-agent/roles", kept))["roles"] == kept["roles"]
 
 
+async def test_a_permission_to_give_roles_counts_where_it_is_held(staff: Staff) -> None:
+    root = await staff.signed_in("root", ("admin", "*"))
+    await root.json("PUT", "/roles/managing", {"permissions": ["user.manage", "user.read"]})
+    boss = await staff.signed_in("boss", ("managing", "a"), ("manager", "a"), ("agent", "b"))
+    for store, status in (("b", 403), ("a", 201)):
+        body = {"email": f"{store}@example.com", "role": "agent", "stores": [store]}
+        assert (await boss.ask("POST", "/invitations", body)).status == status
+    await staff.user("both", ("viewer", "a"), ("viewer", "b"))
+    for method, path in (("POST", "disable"), ("POST", "reset"), ("DELETE", "sessions"), ("DELETE", "second-factor")):
+        assert (await boss.ask(method, f"/users/id-both/{path}")).status == 403, (
+            "not all that they may do is in store a"
+        )
+    await staff.user("here", ("viewer", "a"))
+    for store, status in (("b", 403), ("a", 200)):
+        roles = {"roles": [{"role": "agent", "store": store}]}
+        assert (await boss.ask("PUT", "/users/id-here/roles", roles)).status == status
+
+
+async def test_an_invitation_by_who_may_no_longer_invite_there_gives_nothing(staff: Staff) -> None:
+    root, anna = await staff.signed_in("root", ("admin", "*")), await staff.signed_in("anna", ("manager", "a"))
+    body = {"email": "new@example.com", "role": "agent", "stores": ["a"]}
+    token = (await anna.json("POST", "/invitations", body, 201))["link"].partition("#")[2]
+    await root.json("PUT", "/users/id-anna/roles", {"roles": [{"role": "agent", "store": "a"}]})
+    accepted = {"token": token, "name": "New", "password": NEW_PASSWORD}
+    await staff.browser().json("POST", "/invitations/accept", accepted, 410)
+
+
 async def test_a_user_who_is_disabled_is_out_at_once(staff: Staff) -> None:
     root = await staff.signed_in("root", ("admin", "*"))
     anna = await staff.signed_in("anna", ("agent", "*"))
@@ -130,15 +157,18 @@ async def test_a_user_who_is_disabled_is_out_at_once(staff: Staff) -> None:
     await root.json("POST", "/users/id-anna/enable")
     await staff.browser().sign_in("anna@example.com")
     assert (await anna.ask("GET", "/session")).status == 401, "its sessions are gone"
+    assert (await program.ask("GET", "/session")).status == 401, "and its tokens"
 
 
 async def test_a_new_password_is_chosen_by_a_link_and_ends_all_sessions(staff: Staff) -> None:
     root, anna = await staff.signed_in("root", ("admin", "*")), await staff.signed_in("anna", ("agent", "*"))
+    made = await anna.json("POST", "/tokens", {"name": "x", "permissions": ["order.read"], "stores": ["*"]}, 201)
     token = (await root.json("POST", "/users/id-anna/reset", status=201))["link"].partition("#")[2]
     chosen = {"token": token, "name": "Anna B.", "password": NEW_PASSWORD}
     view = await staff.browser().json("POST", "/invitations/accept", chosen, 201)
     assert view["roles"] == [{"role": "agent", "store": "*"}]
     assert (await anna.ask("GET", "/session")).status == 401
+    assert (await staff.browser(made["token"]).ask("GET", "/session")).status == 401
     await anna.sign_in("anna@example.com", status=401)
     await anna.sign_in("anna@example.com", NEW_PASSWORD)
 

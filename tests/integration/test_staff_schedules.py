@@ -89,6 +89,33 @@ async def test_a_schedule_is_of_stores_that_its_maker_may_export(api: JobsApi) -
     assert (await api.ask("DELETE", f"/schedules/{made['id']}"))[0] == 404
 
 
+async def test_a_store_without_orders_has_schedules_and_exports_of_its_own(api: JobsApi) -> None:
+    _, made = await schedule(api, {"name": "n", "export": {}}, who="new")
+    assert made["stores"] == ["new"], "and of what it sells later"
+    job = await api.started("exports", {}, who="new")
+    assert job["stores"] == ["new"]
+    for path in (f"/{job['id']}", f"/{job['id']}/file"):
+        assert (await api.ask("GET", path, who="game"))[0] == 404
+    assert (await api.ask("DELETE", f"/schedules/{made['id']}", who="game"))[0] == 404
+    for path, name in (("", "jobs"), ("/schedules", "schedules")):
+        assert (await api.ask("GET", path, who="game"))[1][name] == []
+        assert len((await api.ask("GET", path, who="new"))[1][name]) == 1
+
+
+@pytest.mark.parametrize("kind", ["jobs", "schedules"])
+async def test_what_is_of_no_store_is_for_callers_of_all(api: JobsApi, kind: str) -> None:
+    made = (
+        (await schedule(api, {"name": "n", "export": {}}))[1]
+        if kind == "schedules"
+        else await api.started("exports", {})
+    )
+    async with api.engine.begin() as connection:
+        await connection.execute(sa.update(jobs if kind == "jobs" else job_schedules).values(stores=[]))
+    path = "/schedules" if kind == "schedules" else ""
+    assert (await api.ask("GET", path, who="game"))[1][kind] == []
+    assert (await api.ask("GET", path))[1][kind][0]["id"] == made["id"]
+
+
 @pytest.fixture
 def actor() -> str:
     return "user:id-ann"

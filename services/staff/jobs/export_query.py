@@ -40,6 +40,9 @@ _DECIMALS = {
     count: ", ".join(f"'{code}'" for code in sorted(CURRENCIES) if exponent(code) == count) for count in (0, 3)
 }
 
+LONGEST_CELL = 16_383
+"""Characters of XLSX: a cell has at most 32,767 units of UTF-16, of which a character is one or two."""
+
 
 def _money(expression: str) -> str:
     """Decimals of the order's currency, exactly: a quotient has at least as many decimals as its divisor."""
@@ -74,7 +77,7 @@ def _xlsx_cell(name: str) -> str:
     match COLUMNS[name].kind:
         case CellKind.TEXT:
             begin, end = f"'{Mark.TEXT}'", Mark.END_TEXT
-            expression = f"translate({expression}, '{''.join(Mark)}', '')"
+            expression = f"translate(left({expression}, {LONGEST_CELL}), '{''.join(Mark)}', '')"
         case CellKind.WORD:
             begin, end = f"'{Mark.TEXT}'", Mark.END_TEXT
         case CellKind.MONEY:

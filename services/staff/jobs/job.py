@@ -23,6 +23,8 @@ class Job:
     id: str
     kind: JobKind
     actor: str
+    token: str
+    """The id of the API token by which it was made; empty: none."""
     stores: frozenset[str]
     """Those of its orders."""
     request: Mapping[str, Any]
@@ -63,6 +65,7 @@ class NewJob:
     id: str
     kind: JobKind
     actor: str
+    token: str
     stores: Sequence[str]
     request: Mapping[str, Any]
     asked: Asked
@@ -89,6 +92,7 @@ async def make_job(connection: AsyncConnection, new: NewJob, now: datetime) -> J
         "id": new.id,
         "kind": new.kind.value,
         "actor": new.actor,
+        "token": new.token,
         "stores": sorted(new.stores),
         "request": orjson.dumps(new.request).decode(),
         "state": JobState.WAITING.value,
@@ -117,7 +121,7 @@ async def jobs_before(
     """The newest first. `stores`: only those of which all orders are in these; None: all."""
     query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(most)
     if stores is not None:
-        query = query.where(jobs.c.stores.contained_by(sorted(stores)))
+        query = query.where(jobs.c.stores.contained_by(sorted(stores)), jobs.c.stores != [])
     if before is not None:
         query = query.where(sa.tuple_(jobs.c.created_at, jobs.c.id) < sa.tuple_(*map(sa.literal, before)))
     return [job_of(row) for row in (await connection.execute(query)).mappings()]

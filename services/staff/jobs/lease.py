@@ -38,8 +38,14 @@ AGAIN = sa.text("""
         ended_at = case when :ended or state = 'cancelling' then now() end
     where id = :id and lease = :lease and state = any(:runs)""")
 END = sa.text("""
-    update jobs set state = :state, problem = :problem, leased_until = null, ended_at = case when :ended then now() end
+    update jobs set state = case when state = 'cancelling' and :state = 'failed' then 'cancelled' else :state end,
+        problem = :problem, leased_until = null, ended_at = case when :ended then now() end
     where id = :id and lease = :lease and state = any(:runs)""")
+STOP = sa.text("""
+    update jobs set leased_until = null, ended_at = case when state = 'cancelling' then now() end,
+        state = case state when 'pausing' then 'paused' when 'cancelling' then 'cancelled' else 'waiting' end
+    where id = :id and lease = :lease and state = any(:runs)""")
+"""As staff have asked for last: another request may have come since the runner saw one."""
 RUNNING = sorted(state.value for state in RUNS)
 
 
@@ -49,6 +55,10 @@ class LeaseLost(Exception):
 
 class Stopped(Exception):
     """Staff have paused or cancelled the job."""
+
+
+class Later(Exception):
+    """The job can go on when someone else can: until then other jobs have their turn. The text is for staff."""
 
 
 class JobFailed(Exception):
@@ -94,6 +104,11 @@ class JobRun:
         values = {**self._own, "state": state.value, "problem": problem, "ended": state in ENDED, "runs": RUNNING}
         async with self.engine.begin() as connection:
             await connection.execute(END, values)
+
+    async def stop(self) -> None:
+        """Staff have paused or cancelled it."""
+        async with self.engine.begin() as connection:
+            await connection.execute(STOP, {**self._own, "runs": RUNNING})
 
     async def again(self, state: JobState, problem: str, tries: int, seconds: float) -> None:
         """It failed: it ends, or waits for the next try."""

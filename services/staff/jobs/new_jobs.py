@@ -16,7 +16,7 @@ from services.staff.domain.bulk import MOST_ORDERS, command_of, permissions_of, 
 from services.staff.domain.jobs import JobKind
 from services.staff.jobs.job import Asked, Job, KeyReused, NewJob, earlier_job, make_job
 from services.staff.jobs.requests import BulkRequest, ExportRequest, JobRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, START, stores_with
+from services.staff.jobs.rights import EXPORT, ORDERS, START, stores_with, token_of
 from services.staff.jobs.rules import JobRules
 from services.staff.jobs.selection import Selection, selection_of
 from services.staff.order_conditions import DATE
@@ -66,7 +66,8 @@ class NewJobs:
             stores = await stores_asked(connection, allowed, request)
             await _selected(connection, stores, request)
             zoned = request.model_copy(update={"zone": request.zone or await self.zone_of(connection, stores)})
-            new = NewJob(new_id(), JobKind.EXPORT, caller.name, stores, written(zoned), asked, self.rules.keep_exports)
+            who, keep = (caller.name, token_of(caller)), self.rules.keep_exports
+            new = NewJob(new_id(), JobKind.EXPORT, *who, stores, written(zoned), asked, keep)
             return await self._made(connection, new, format=request.format, columns=list(request.columns))
 
         return await self._once(Asked.of(JobKind.EXPORT, identity, request), make)
@@ -81,7 +82,8 @@ class NewJobs:
             id, keep = new_id(), self.rules.keep_jobs
             kept = await _keep(connection, id, selection, of_items=request.choice().chosen.of_items)
             total, stores = sum(kept.values()), sorted(kept)
-            new = NewJob(id, JobKind.BULK, caller.name, stores, written(request), asked, keep, total)
+            who = caller.name, token_of(caller)
+            new = NewJob(id, JobKind.BULK, *who, stores, written(request), asked, keep, total)
             return await self._made(connection, new, action=request.action, orders=total)
 
         return await self._once(Asked.of(JobKind.BULK, identity, request), make)
@@ -135,14 +137,13 @@ def _permissions(request: BulkRequest) -> tuple[str, ...]:
 async def stores_asked(
     connection: AsyncConnection, allowed: frozenset[str] | None, request: JobRequest
 ) -> Sequence[str]:
-    """Those that have orders, of those that the caller may act for and asks for. Raises ProblemResponse (403) for
-    others."""
+    """Those that the caller asks for; otherwise those that they may act for: of one who may do so anywhere, those that
+    have orders. Raises ProblemResponse (403) for others."""
     named = set(request.filter.store)
     if allowed is not None and not named <= allowed:
         title = f"You may not do this in {', '.join(sorted(named - allowed)[:NAMED])}."
         raise ProblemResponse(HTTPStatus.FORBIDDEN, title, "forbidden")
-    known = set(await known_stores(connection))
-    return sorted(known & (named or known) & (known if allowed is None else allowed))
+    return sorted(named or (await known_stores(connection) if allowed is None else allowed))
 
 
 async def _selected(connection: AsyncConnection, stores: Sequence[str], request: JobRequest) -> Selection:

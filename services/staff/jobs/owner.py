@@ -41,7 +41,8 @@ class OrderCommand:
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
     state: Literal["done", "refused", "unknown"]
-    """`unknown`: it was sent under this key before, and its outcome is no longer kept."""
+    """`unknown`: its owner does not say whether it was done: it was sent under this key before and its outcome is no
+    longer kept, or its order is held up."""
     code: str = ""
     text: str = ""
     """Of a refusal, in its owner's words."""
@@ -52,6 +53,10 @@ DONE = CommandOutcome("done")
 
 class OwnerAway(Exception):
     """The owner gives no answer now. The same command can be sent again. The text is for staff."""
+
+
+class OrderHeldUp(OwnerAway):
+    """Its owner answers, but not yet for this order: something of it is parked, for instance."""
 
 
 class CommandSender(Protocol):
@@ -79,6 +84,7 @@ def outcome_of(service: str, status: int, body: bytes) -> CommandOutcome:
     if code == FORGOTTEN:
         return CommandOutcome("unknown", code, title)
     if status not in REFUSED or code in PASSING:
-        raise OwnerAway(f"{service} answers {status}: {title}")
+        passing = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+        raise (OwnerAway if passing else OrderHeldUp)(f"{service} answers {status}: {title}")
     new = [text for text in texts if text.removesuffix(".") not in title]
     return CommandOutcome("refused", code, " ".join([title, *new]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -19,7 +19,7 @@ from services.staff.jobs.file import file_parts
 from services.staff.jobs.job import Job, change_job, find_job, jobs_before
 from services.staff.jobs.new_jobs import MadeJob, NewJobs
 from services.staff.jobs.requests import BulkRequest, ExportRequest
-from services.staff.jobs.rights import EXPORT, READ, START
+from services.staff.jobs.rights import EXPORT, ORDERS, READ, START, needed_for
 from services.staff.jobs.tables import job_orders
 from services.staff.jobs.views import ActionList, JobPage, JobResult, JobResults, JobView, actions_for, view_of
 from services.staff.order_list import Chosen, Store
@@ -166,7 +166,8 @@ class JobRoutes:
         async def handle(request: web.Request) -> web.StreamResponse:
             async with self._jobs.engine.begin() as connection:
                 job = await _job(connection, request, locked=True)
-                _check_may_change(request, job)
+                may_start = needed_for(job)
+                _check_may(request, job, may_start if asked == "resume" else may_start[:1])
                 state = await change_job(connection, job, asked, self._jobs.now())
                 if state is None:
                     title = why_not(job.kind, job.state, asked)
@@ -184,6 +185,7 @@ class JobRoutes:
     async def file(self, request: web.Request) -> web.StreamResponse:
         async with self._jobs.engine.begin() as connection:
             job = await _job(connection, request)
+            _check_may(request, job, (EXPORT, ORDERS))
             if job.file is None or job.file_size is None or job.state is not JobState.DONE:
                 title = f"This job is {job.state}: it has no file." if job.kind is JobKind.EXPORT else "It has no file."
                 raise ProblemResponse(HTTPStatus.CONFLICT, title, "no_file")
@@ -202,20 +204,21 @@ class JobRoutes:
 
 
 async def _job(connection: AsyncConnection, request: web.Request, *, locked: bool = False) -> Job:
-    """Of which every store is one of the caller's. Raises ProblemResponse (404)."""
+    """Of which every store is one of the caller's: one of no store is for callers of all. Raises ProblemResponse
+    (404)."""
     job = await find_job(connection, request.match_info["job"], locked=locked)
     stores = stores_of(request)
-    if job is None or not (stores is None or job.stores <= stores):
+    if job is None or not (stores is None or (job.stores and job.stores <= stores)):
         raise not_found("job")
     return job
 
 
-def _check_may_change(request: web.Request, job: Job) -> None:
-    """By who may start such a job in all of its stores. Raises ProblemResponse (403)."""
-    needed = EXPORT if job.kind is JobKind.EXPORT else START
-    caller = request[PRINCIPAL].where(needed)
-    if not caller.may(needed) or not (caller.stores is None or job.stores <= caller.stores):
-        raise ProblemResponse(HTTPStatus.FORBIDDEN, f"This needs the permission {needed}.", "forbidden")
+def _check_may(request: web.Request, job: Job, permissions: Iterable[str]) -> None:
+    """In all stores of a job. Raises ProblemResponse (403)."""
+    for needed in permissions:
+        caller = request[PRINCIPAL].where(needed)
+        if not caller.may(needed) or not (caller.stores is None or job.stores <= caller.stores):
+            raise ProblemResponse(HTTPStatus.FORBIDDEN, f"This needs the permission {needed}.", "forbidden")
 
 
 def _place(after: str) -> tuple[datetime, str] | None:

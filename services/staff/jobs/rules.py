@@ -18,6 +18,8 @@ class JobRules:
     """Seconds between two words."""
     poll: float = 2.0
     """Seconds between two looks for a job that another worker was told of."""
+    later: float = 30.0
+    """Seconds until a bulk job's next turn while an owner does not answer."""
     at_once: int = 16
     """Commands of a bulk job that are under way at the same time."""
     batch: int = 64

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.jobs import STOPPED, JobKind, JobState, after_failure, gives_up, pause_after_failure
-from services.staff.jobs.lease import JobFailed, JobRun, LeaseLost, Stopped, claim
+from services.staff.jobs.lease import JobFailed, JobRun, Later, LeaseLost, Stopped, claim
 from services.staff.jobs.rules import JobRules
 
 AWAY = (sa.exc.SQLAlchemyError, OSError, TimeoutError)
@@ -64,7 +64,7 @@ class Runner:
     async def _carry_out(self, run: JobRun) -> None:
         job = run.job
         if run.asked in STOPPED:  # its runner was killed before it could say so
-            await run.end(STOPPED[run.asked])
+            await run.stop()
             return
         if gives_up(job.tries):
             await run.end(JobState.FAILED, f"It was broken off {job.tries} times.")
@@ -73,7 +73,9 @@ class Runner:
             await self._with_lease(run)
             await run.end(JobState.DONE)
         except Stopped:
-            await run.end(STOPPED[run.asked])
+            await run.stop()
+        except Later as later:
+            await run.again(JobState.WAITING, str(later), job.tries, self._rules.later)
         except LeaseLost:
             log.info("job taken by another runner", job=job.id)
         except JobFailed as failed:

@@ -12,7 +12,7 @@ from aiohttp import web
 from services.staff.domain.schedule import next_month
 from services.staff.jobs.new_jobs import NewJobs, check_filter, stores_asked, written
 from services.staff.jobs.requests import ScheduleRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, stores_with
+from services.staff.jobs.rights import EXPORT, ORDERS, stores_with, token_of
 from services.staff.jobs.routes import ROOT
 from services.staff.jobs.schedules import Schedule, all_schedules
 from services.staff.jobs.tables import job_schedules
@@ -71,6 +71,7 @@ class ScheduleRoutes:
                 "id": new_id(),
                 "name": given.name,
                 "actor": caller.name,
+                "token": token_of(caller),
                 "stores": scope,
                 "request": orjson.dumps(written(export)).decode(),
                 "zone": zone,
@@ -110,7 +111,7 @@ def _check_period(given: ScheduleRequest) -> None:
 
 def _is_visible(schedule: Schedule, request: web.Request) -> bool:
     stores = stores_of(request)
-    return stores is None or (schedule.stores is not None and schedule.stores <= stores)
+    return stores is None or bool(schedule.stores and schedule.stores <= stores)
 
 
 def _view(schedule: Schedule) -> ScheduleView:

@@ -31,6 +31,7 @@ class Schedule:
     id: str
     name: str
     actor: str
+    token: str
     stores: frozenset[str] | None
     request: ExportRequest
     zone: str
@@ -69,7 +70,8 @@ async def _make_next(jobs: NewJobs, now: datetime) -> bool:
             )
             asked = Asked.of(JobKind.EXPORT, f"schedule {schedule.id} {end.isoformat()}", request)
             keep = jobs.rules.keep_exports
-            new = NewJob(new_id(), JobKind.EXPORT, schedule.actor, stores, written(request), asked, keep)
+            who = schedule.actor, schedule.token
+            new = NewJob(new_id(), JobKind.EXPORT, *who, stores, written(request), asked, keep)
             if job := await make_job(connection, new, now):
                 values["last_job"] = job.id
                 about: dict[str, audit_log.Ids] = {"stores": list(stores), "schedule": schedule.id}
@@ -91,6 +93,7 @@ def _schedule(row: sa.RowMapping) -> Schedule:
         id=row["id"],
         name=row["name"],
         actor=row["actor"],
+        token=row["token"],
         stores=None if row["stores"] is None else frozenset(row["stores"]),
         request=ExportRequest.model_validate(orjson.loads(row["request"])),
         zone=row["zone"],

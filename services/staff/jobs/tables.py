@@ -33,15 +33,15 @@ def _texts(name: str, *, null: bool = False) -> sa.Column[Any]:
 jobs = sa.Table(
     "jobs",
     metadata,
-    *(_key("id"), _text("kind"), _text("actor"), _texts("stores"), _text("request"), _text("state")),
+    *(_key("id"), _text("kind"), _text("actor"), _text("token"), _texts("stores"), _text("request"), _text("state")),
     *(_number("total", null=True), _number("done"), _number("refused"), _text("problem")),
     *(_time("created_at", null=False), _time("started_at"), _time("ended_at"), _time("expires_at", null=False)),
     *(_text("file", null=True), _number("file_size", null=True)),
     *(_number("tries"), _time("not_before"), _number("lease"), _text("leased_by"), _time("leased_until")),
     *(sa.Column("identity", sa.Text, nullable=False, unique=True), _text("fingerprint")),
 )
-"""`request`: what is to be done, as JSON. `lease`: counts who had it; what a runner writes is only written while this
-is still its own number."""
+"""`token`: the id of the API token by which it was made, or empty. `request`: what is to be done, as JSON. `lease`:
+counts who had it; what a runner writes is only written while this is still its own number."""
 job_orders = sa.Table(
     "job_orders",
     metadata,
@@ -61,7 +61,8 @@ job_parts = sa.Table(
 job_schedules = sa.Table(
     "job_schedules",
     metadata,
-    *(_key("id"), _text("name"), _text("actor"), _texts("stores", null=True), _text("request"), _text("zone")),
+    *(_key("id"), _text("name"), _text("actor"), _text("token"), _texts("stores", null=True)),
+    *(_text("request"), _text("zone")),
     *(_time("next_at", null=False), _time("created_at", null=False), _text("last_job", null=True)),
 )
 """Exports that are made each month. `stores`: null is all of them, also those to come."""

@@ -48,6 +48,8 @@ class SignedIn(Principal):
     """The user's id."""
     session: str = ""
     """The session's id; empty: by a token."""
+    token: str = ""
+    """The API token's id; empty: by a session."""
     second_factor: bool = False
     """It was shown."""
 

@@ -30,10 +30,10 @@ from services.staff.people.accounts import (
     write_roles,
 )
 from services.staff.people.credentials import INVITATION, digest_of, new_id, new_token
-from services.staff.people.limits import require_rights, rights_to_give, stores_given
+from services.staff.people.limits import INVITE, MANAGE, by_permission, require_rights, rights_to_give, stores_given
 from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
-from services.staff.people.tables import invitations, sessions, users
+from services.staff.people.tables import api_tokens, invitations, sessions, users
 from services.staff.people.views import Address, NewPassword, PersonName, RoleName, StoreOrAll, UserView, user_view
 from shared.contracts.values import Given
 from shared.shell.http.access import OWN_STORES, PRINCIPAL, add_public, add_route
@@ -105,7 +105,7 @@ class Acceptance(Given):
     """Their password from now on."""
 
 
-INVITE = Declaration(
+INVITE_USER = Declaration(
     "Invite a user",
     (DeclaredResponse(Link, HTTPStatus.CREATED),),
     body=NewInvitation,
@@ -123,9 +123,9 @@ ACCEPT = Declaration(
 
 def add_invitations(application: web.Application, people: People) -> None:
     routes, add = InvitationRoutes(people), functools.partial(add_route, application)
-    add("GET", "/api/v1/invitations", routes.list, "user.invite", OWN_STORES, LIST)
-    add("POST", "/api/v1/invitations", routes.invite, "user.invite", OWN_STORES, INVITE)
-    add("DELETE", "/api/v1/invitations/{invitation}", routes.withdraw, "user.invite", OWN_STORES, WITHDRAW)
+    add("GET", "/api/v1/invitations", routes.list, INVITE, OWN_STORES, LIST)
+    add("POST", "/api/v1/invitations", routes.invite, INVITE, OWN_STORES, INVITE_USER)
+    add("DELETE", "/api/v1/invitations/{invitation}", routes.withdraw, INVITE, OWN_STORES, WITHDRAW)
     add_public(application, "POST", "/api/v1/invitations/accept", routes.accept, ACCEPT)
 
 
@@ -158,7 +158,7 @@ class InvitationRoutes:
         email, stores = folded_email(given.email), sorted(set(given.stores))
         async with people.writes.begin() as connection:
             roles = tuple(GivenRole(given.role, store) for store in stores)
-            require_rights(caller, rights_to_give(roles, await read_roles(connection)))
+            require_rights(caller, rights_to_give(roles, await read_roles(connection)), using=INVITE)
             if await account_of(connection, email=email) is not None:
                 raise _exists()
             link = await invite(connection, people, email, caller.name, role=given.role, stores=stores)
@@ -200,7 +200,8 @@ class InvitationRoutes:
             user = row.user_id or await _joined(connection, people, row.email, given.name)
             changed = {"password": password, "name": given.name}
             await connection.execute(sa.update(users).where(users.c.id == user).values(changed))
-            await connection.execute(sa.delete(sessions).where(sessions.c.user_id == user))
+            for table in (sessions, api_tokens):
+                await connection.execute(sa.delete(table).where(table.c.user_id == user))
             account = await account_of(connection, id=user)
             if account is None:
                 raise _used()
@@ -233,7 +234,8 @@ async def _may_still(connection: AsyncConnection, row: sa.Row[tuple[object, ...]
         return False
     given = [GivenRole(row.role, store) for store in row.stores] if row.role else []
     target: Account | None = await account_of(connection, id=row.user_id) if row.user_id else None
-    asked = [*rights_of(given, known, second_factor=True), *(all_rights(target, known) if target else ())]
+    asked = by_permission(rights_of(given, known, second_factor=True), INVITE)
+    asked += by_permission(all_rights(target, known), MANAGE) if target else []
     return not lacking(all_rights(inviter, known), asked) and (not row.role or row.role in known)
 
 

@@ -13,14 +13,23 @@ from shared.core import Problem
 from shared.shell.http.principals import Principal
 from shared.shell.http.problems import ProblemResponse, bad_request, not_found
 
+INVITE, MANAGE = "user.invite", "user.manage"
 
-def require_rights(caller: Principal, asked: Iterable[Rights]) -> None:
-    """Raises ProblemResponse (403) with what the caller lacks."""
-    missing = lacking(rights_of_principal(caller), asked)
+
+def require_rights(caller: Principal, asked: Iterable[Rights], *, using: str = "") -> None:
+    """`using`: the permission by which they are given or taken, which counts where it is held. Raises ProblemResponse
+    (403) with what the caller lacks."""
+    missing = lacking(rights_of_principal(caller), by_permission(asked, using))
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         title = f"You lack these rights yourself, so you cannot give or take them: {', '.join(missing[:5])}{more}."
         raise ProblemResponse(HTTPStatus.FORBIDDEN, title, "forbidden")
+
+
+def by_permission(asked: Iterable[Rights], using: str) -> list[Rights]:
+    """The rights, and the permission in each of their stores."""
+    found = list(asked)
+    return [*found, *(Rights((using,), each.stores) for each in found if using)]
 
 
 async def changeable(connection: AsyncConnection, caller: Principal, user: str, known: Mapping[str, Role]) -> Account:
@@ -30,7 +39,7 @@ async def changeable(connection: AsyncConnection, caller: Principal, user: str, 
     if isinstance(caller, SignedIn) and caller.user == user:
         title = "You cannot change your own account here. Ask another admin."
         raise ProblemResponse(HTTPStatus.CONFLICT, title, "own_account")
-    require_rights(caller, all_rights(account, known))
+    require_rights(caller, all_rights(account, known), using=MANAGE)
     return account
 
 

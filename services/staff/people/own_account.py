@@ -52,7 +52,7 @@ class SessionList:
 
 LIST = Declaration("The caller's sessions", (DeclaredResponse(SessionList),))
 END = Declaration("End one of the caller's sessions", (GONE,))
-CHANGE = Declaration("Change one's password: other sessions end", (GONE,), body=PasswordChange)
+CHANGE = Declaration("Change one's password: other sessions end, API tokens stay", (GONE,), body=PasswordChange)
 
 
 def add_own_account(application: web.Application, people: People) -> None:

@@ -4,9 +4,10 @@ every worker."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -82,13 +83,23 @@ class Recognition:
         if row.seen_at is None or row.seen_at < now - SEEN:
             await connection.execute(sa.update(table).where(table.c.digest == digest).values(seen_at=now))
         whole = rights_of(account.given, await read_roles(connection), second_factor=row.second_factor)
-        stores = None if EVERY_STORE in row.stores else frozenset(row.stores)
-        rights = narrowed(whole, row.permissions, stores)
-        return _principal(account, rights, row.expires_at, second_factor=row.second_factor)
+        rights = of_token(whole, row)
+        return _principal(account, rights, row.expires_at, token=row.id, second_factor=row.second_factor)
+
+
+def of_token(whole: Iterable[Rights], row: sa.Row[Any]) -> tuple[Rights, ...]:
+    """What is left of a user's rights for their token."""
+    return narrowed(whole, row.permissions, None if EVERY_STORE in row.stores else frozenset(row.stores))
 
 
 def _principal(
-    account: Account, rights: tuple[Rights, ...], expires: datetime, *, session: str = "", second_factor: bool
+    account: Account,
+    rights: tuple[Rights, ...],
+    expires: datetime,
+    *,
+    session: str = "",
+    token: str = "",
+    second_factor: bool,
 ) -> SignedIn:
     return SignedIn(
         *(account.actor, (), frozenset()),
@@ -96,5 +107,6 @@ def _principal(
         grants=grants_of(rights),
         user=account.id,
         session=session,
+        token=token,
         second_factor=second_factor,
     )

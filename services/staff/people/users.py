@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.staff.people import audit_log
 from services.staff.people.accounts import account_of, accounts_after, read_roles, write_roles
 from services.staff.people.invitations import Link, invite
-from services.staff.people.limits import changeable, require_rights, rights_to_give, visible
+from services.staff.people.limits import MANAGE, changeable, require_rights, rights_to_give, visible
 from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
-from services.staff.people.tables import passkeys, sessions, users
+from services.staff.people.tables import api_tokens, passkeys, sessions, users
 from services.staff.people.views import RoleInStore, UserView, given_roles, user_view
 from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.contracts.values import Given
@@ -61,9 +61,11 @@ GIVE = Declaration("Give a user their roles", (DeclaredResponse(UserView),), bod
 DISABLE = Declaration("Disable a user: sessions and tokens end", (DeclaredResponse(UserView),), refused=CHANGES)
 ENABLE = Declaration("Enable a user again", (DeclaredResponse(UserView),), refused=CHANGES)
 RESET = Declaration(
-    "A link by which a user chooses a new password", (DeclaredResponse(Link, HTTPStatus.CREATED),), refused=CHANGES
+    "A link by which a user chooses a new password: sessions and tokens end when it is used",
+    (DeclaredResponse(Link, HTTPStatus.CREATED),),
+    refused=CHANGES,
 )
-END_ALL = Declaration("End all sessions of a user", (GONE,), refused=CHANGES)
+END_ALL = Declaration("End all sessions of a user, and revoke their API tokens", (GONE,), refused=CHANGES)
 REMOVE_FACTOR = Declaration("Remove a user's second factor: sessions end", (GONE,), refused=CHANGES)
 
 
@@ -72,12 +74,12 @@ def add_users(application: web.Application, people: People) -> None:
     one = "/api/v1/users/{user}"
     add("GET", "/api/v1/users", routes.list, "user.read", OWN_STORES, LIST)
     add("GET", one, routes.show, "user.read", OWN_STORES, SHOW)
-    add("PUT", f"{one}/roles", routes.give, "user.manage", OWN_STORES, GIVE)
-    add("POST", f"{one}/disable", routes.disable, "user.manage", OWN_STORES, DISABLE)
-    add("POST", f"{one}/enable", routes.enable, "user.manage", OWN_STORES, ENABLE)
-    add("POST", f"{one}/reset", routes.reset, "user.manage", OWN_STORES, RESET)
-    add("DELETE", f"{one}/sessions", routes.end_sessions, "user.manage", OWN_STORES, END_ALL)
-    add("DELETE", f"{one}/second-factor", routes.remove_factor, "user.manage", OWN_STORES, REMOVE_FACTOR)
+    add("PUT", f"{one}/roles", routes.give, MANAGE, OWN_STORES, GIVE)
+    add("POST", f"{one}/disable", routes.disable, MANAGE, OWN_STORES, DISABLE)
+    add("POST", f"{one}/enable", routes.enable, MANAGE, OWN_STORES, ENABLE)
+    add("POST", f"{one}/reset", routes.reset, MANAGE, OWN_STORES, RESET)
+    add("DELETE", f"{one}/sessions", routes.end_sessions, MANAGE, OWN_STORES, END_ALL)
+    add("DELETE", f"{one}/second-factor", routes.remove_factor, MANAGE, OWN_STORES, REMOVE_FACTOR)
 
 
 class UserRoutes:
@@ -102,7 +104,7 @@ class UserRoutes:
         async with self._people.writes.begin() as connection:
             known = await read_roles(connection)
             account = await changeable(connection, caller, user, known)
-            require_rights(caller, rights_to_give(given, known))
+            require_rights(caller, rights_to_give(given, known), using=MANAGE)
             await write_roles(connection, user, given)
             written = [f"{each.role}@{each.store}" for each in given]
             before = [f"{each.role}@{each.store}" for each in account.given]
@@ -128,6 +130,7 @@ class UserRoutes:
         async with self._people.writes.begin() as connection:
             await changeable(connection, caller, user, await read_roles(connection))
             await end_sessions_of(connection, user)
+            await end_tokens_of(connection, user)
             await audit_log.record(connection, caller.name, "user.sessions_ended", user)
         self._people.recognition.forget()
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -152,6 +155,7 @@ class UserRoutes:
             await connection.execute(sa.update(users).where(users.c.id == user).values(disabled_at=at))
             if disabled:
                 await end_sessions_of(connection, user)
+                await end_tokens_of(connection, user)
             kind = "user.disabled" if disabled else "user.enabled"
             await audit_log.record(connection, caller.name, kind, user)
         return await self._changed(request)
@@ -168,3 +172,7 @@ class UserRoutes:
 
 async def end_sessions_of(connection: AsyncConnection, user: str, *, but: str = "") -> None:
     await connection.execute(sa.delete(sessions).where(sessions.c.user_id == user, sessions.c.id != but))
+
+
+async def end_tokens_of(connection: AsyncConnection, user: str) -> None:
+    await connection.execute(sa.delete(api_tokens).where(api_tokens.c.user_id == user))

@@ -140,7 +140,7 @@ async def check(caller: Principal, access: Access, request: web.Request) -> Prin
     require(principal, (access.permission,))
     named = _named(scope, request)
     if principal.stores is None:
-        return principal  # what is not there is found out by the route, or by `check_refused`
+        return await _anywhere(caller, principal, scope, named)
     if scope is OWN_STORES:
         if not principal.stores.issuperset(filter(None, request.query.getall("store", ()))):
             raise _forbidden("?store= names a store that is not yours.")
@@ -155,6 +155,15 @@ async def check(caller: Principal, access: Access, request: web.Request) -> Prin
     if named not in principal.stores:
         raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
     return caller.within(named.partition("~")[0])
+
+
+async def _anywhere(caller: Principal, principal: Principal, scope: Scope, named: str) -> Principal:
+    """Of a caller who may do this in all stores: with what they may do in this one, which can be more than everywhere.
+    What is not there is found out by the route, or by `check_refused`."""
+    if not named or all(grant.stores is None for grant in caller.grants):
+        return principal
+    store = await scope.find(named) if scope.find is not None else named.partition("~")[0]
+    return principal if store is None else caller.within(store)
 
 
 def stores_of(request: web.Request) -> frozenset[str] | None:

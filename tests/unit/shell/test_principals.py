@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from shared.shell.http.access import (
     EVERY_STORE,
@@ -16,8 +16,10 @@ from shared.shell.http.access import (
     OWN_STORES,
     PRINCIPAL,
     SIGNED_IN,
+    Access,
     Scope,
     add_route,
+    check,
     found_by,
     require,
 )
@@ -106,3 +108,36 @@ async def test_who_is_known_and_may_do_nothing_may_ask_about_themselves(
     assert (await http.get("/me", headers=caller)).status == 200
     assert (await http.get("/order.read/mine", headers=caller)).status == 403
     assert (await http.get("/me", headers={"Authorization": "Bearer unknown"})).status == 401
+
+
+async def game_of(key: str) -> str | None:
+    return "game" if key == "o-1" else None
+
+
+MIXED = Principal("user:1", (), grants=(Grant(("order.*",), None), Grant(("payment.*",), frozenset({"game"}))))
+"""An agent everywhere, and more than that in one store."""
+
+
+@pytest.mark.parametrize(
+    ("scope", "path", "variables"),
+    [
+        (IN_PATH, "/stores/game", {"store": "game"}),
+        (IN_QUERY, "/orders?store=game", {}),
+        (found_by(game_of), "/orders/o-1", {"key": "o-1"}),
+    ],
+)
+async def test_what_one_may_do_in_a_store_counts_there_whatever_one_may_do_everywhere(
+    scope: Scope, path: str, variables: dict[str, str]
+) -> None:
+    request = make_mocked_request("GET", path, match_info=variables)
+    found = await check(MIXED, Access("order.cancel", scope), request)
+    assert (found.stores, found.may("payment.refund")) == (frozenset({"game"}), True)
+
+
+async def test_where_no_store_is_named_what_one_may_do_everywhere_counts() -> None:
+    everywhere = await check(MIXED, Access("order.read", OWN_STORES), make_mocked_request("GET", "/orders"))
+    missing = await check(
+        MIXED, Access("order.read", found_by(game_of)), make_mocked_request("GET", "/o", match_info={"key": "o-2"})
+    )
+    for found in (everywhere, missing):
+        assert (found.stores, found.may("payment.refund")) == (None, False)

@@ -19,7 +19,15 @@ def upgrade() -> None:
         op.add_column("orders", _number(name))
     op.create_table(
         "jobs",
-        *(_key("id"), _text("kind"), _text("actor"), _texts("stores"), _text("request"), _text("state")),
+        *(
+            _key("id"),
+            _text("kind"),
+            _text("actor"),
+            _text("token"),
+            _texts("stores"),
+            _text("request"),
+            _text("state"),
+        ),
         *(_number("total", null=True), _number("done"), _number("refused"), _text("problem")),
         *(_time("created_at", null=False), _time("started_at"), _time("ended_at"), _time("expires_at", null=False)),
         *(_text("file", null=True), _number("file_size", null=True)),
@@ -44,7 +52,8 @@ def upgrade() -> None:
     op.execute("alter table job_parts alter data set storage external")
     op.create_table(
         "job_schedules",
-        *(_key("id"), _text("name"), _text("actor"), _texts("stores", null=True), _text("request"), _text("zone")),
+        *(_key("id"), _text("name"), _text("actor"), _text("token"), _texts("stores", null=True)),
+        *(_text("request"), _text("zone")),
         *(_time("next_at", null=False), _time("created_at", null=False), _text("last_job", null=True)),
     )
 
