@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import orjson
 import structlog
 
 from shared.contracts.envelope import (
@@ -125,7 +126,7 @@ class Fold:
     ) -> None:
         """The last that can be read; those behind it are parked."""
         unread: list[ParkedRow] = []
-        for record in reversed(records):
+        for record in reversed(_by_revision(records) if len(records) > 1 else records):
             try:
                 row = self._read(record)
             except UnknownMessage:
@@ -172,6 +173,30 @@ class Fold:
         for part in parts:
             found[tables[type(part)]].append(part)
         return ShownRow(row, found, erased)
+
+
+def _by_revision(records: list[BusRecord]) -> list[BusRecord]:
+    """As they came, but where an earlier one was sent late: by a relay that did not know yet that another one had its
+    place. Before and after one that erases, each by themselves, as if read apart."""
+    found, revision = list[tuple[int, int, BusRecord]](), 0
+    erased = 0
+    for record in records:
+        if record.value is None:
+            erased, revision = erased + 1, 0
+        else:
+            revision = _revision_of(record.value, revision)
+        found.append((erased, revision, record))
+    found.sort(key=lambda each: each[:2])
+    return [record for _, _, record in found]
+
+
+def _revision_of(value: bytes, before: int) -> int:
+    """Of a status record; that of the record before, where it cannot be read."""
+    try:
+        revision = orjson.loads(value)["revision"]
+    except (ValueError, TypeError, KeyError):
+        return before
+    return revision if isinstance(revision, int) else before
 
 
 def _parked(record: BusRecord, error: Exception, now: datetime) -> ParkedRow:

@@ -168,3 +168,29 @@ def test_of_a_key_in_two_partitions_the_higher_revision_is_shown() -> None:
 
     assert [row.row.packed_revision for row in folded.shown["ParcelRow"]] == [5]  # type: ignore[attr-defined]
     assert len(folded.moves) == 2
+
+
+def test_an_earlier_record_that_is_sent_late_changes_nothing() -> None:
+    """By a relay that did not know yet that another one had its place: in the same partition, with a lower revision."""
+    records = [record_of(parcel(2), "a", 0), record_of(parcel(3, "sent"), "a", 1), record_of(parcel(2), "a", 2)]
+
+    folded, _ = fold.fold(records, {}, NOON)
+
+    assert [row.row.packed_revision for row in folded.shown["ParcelRow"]] == [3]  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_read_is_parked_wherever_a_late_record_stands() -> None:
+    bad = dataclasses.replace(record_of(parcel(4), "a", 3), value=b"{")
+    records = [record_of(parcel(3, "sent"), "a", 1), record_of(parcel(2), "a", 2), bad]
+
+    folded, _ = fold.fold(records, {}, NOON)
+
+    assert [row.row.packed_revision for row in folded.shown["ParcelRow"]] == [3]  # type: ignore[attr-defined]
+
+
+def test_what_comes_after_one_that_erases_is_shown_whatever_its_revision() -> None:
+    records = [record_of(parcel(9), "a", 0), erased(PACKED, "a", 1), record_of(parcel(1), "a", 2)]
+
+    folded, _ = fold.fold(records, {}, NOON)
+
+    assert [row.row.packed_revision for row in folded.shown["ParcelRow"]] == [1]  # type: ignore[attr-defined]
