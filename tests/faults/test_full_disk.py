@@ -68,7 +68,7 @@ async def test_the_disk_is_full_for_a_while(scenario: FaultScenario, small_disk:
             assert f"The disk of {system.stack.logs} is full" in failed.last_words()
             await asyncio.sleep(FULL)
             async with asyncio.timeout(NOTICED):
-                while "kafka" not in await _missing(system.services.worker("checkout")):
+                while not {"kafka", "database"} & {*await _missing(system.services.worker("checkout"))}:
                     await asyncio.sleep(0.5)
         for part in system.stack.parts:  # as the next `orderbus up` does
             if part.child and not part.child.running:
