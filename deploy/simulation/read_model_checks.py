@@ -151,8 +151,8 @@ def _kept_wrong(store: MemoryStore, table: KeptTable, kept: Mapping[Any, set[Ide
 
 
 def _identity(record: BusRecord) -> Identity:
-    """With its time: a restored database tells the same again at another one, and so does who refuses a message of which
-    nothing is kept."""
+    """With its time: a restored database tells the same again at another one, and so does one that refuses a message
+    again of which it keeps nothing."""
     try:
         envelope = from_headers(record.headers, record.key)
     except BadMessage:

@@ -14,6 +14,8 @@ import orjson
 Place = tuple[object, ...]
 """The sort key of the last row that was shown, and its id."""
 MAX_CURSOR = 2000
+YEARS, LARGEST = (1900, 2999), 2**63 - 1
+"""What the database takes. No cursor that was written here has others."""
 _CHECK = 6
 _SALT = b"orderbus list"
 
@@ -49,6 +51,10 @@ def _value(value: object, type: type) -> object:
     try:
         known = datetime.fromisoformat(value) if type is datetime and isinstance(value, str) else value
     except ValueError:
+        known = None
+    if isinstance(known, datetime):
+        known = known if known.tzinfo and YEARS[0] <= known.year <= YEARS[1] else None
+    elif (isinstance(known, int) and abs(known) > LARGEST) or (isinstance(known, str) and "\x00" in known):
         known = None
     if not isinstance(known, type) or isinstance(known, bool):
         raise WrongCursor("is not the next of an earlier page")

@@ -72,15 +72,19 @@ def _seconds(paid_at: datetime, completed_at: datetime) -> int:
 
 
 def of_payment(record: PaymentStatusRecord) -> dict[str, Any] | None:
+    """What was captured once more for an attempt is money, and no further attempt."""
     adds = Adds(record.store, record.currency)
     providers: dict[int, tuple[str, str]] = {}
+    paid: set[int] = set()
     for attempt in record.attempts:
+        first, captured = attempt.attempt not in providers, attempt.captured > 0 and attempt.attempt not in paid
+        paid |= {attempt.attempt} if captured else set()
         providers[attempt.attempt] = provider, method = attempt.provider, attempt.method or ""
         adds.add(
             *(attempt.at, {"provider": provider, "method": f"{provider}/{method}"}),
-            attempts=1,
-            paid=int(attempt.captured > 0),
-            declined=int(attempt.status == "declined"),
+            attempts=int(first),
+            paid=int(captured),
+            declined=int(first and attempt.status == "declined"),
             sales=attempt.captured,
         )
     for refund in record.refunds:

@@ -14,10 +14,10 @@ EVERY_STORE = "*"
 VIEWER = (
     *("attention.read", "delivery.read", "feed.read", "file.read", "monitor.read", "notification.read", "order.read"),
     *("payment.read", "product.read", "report.read", "sku.read", "stock.read", "store.read"),
-    *("carrier.read", "server.read", "job.read"),
+    *("carrier.read", "server.read", "job.read", "view.read"),
 )
 AGENT = (
-    *(*VIEWER, "job.start", "order.*", "delivery.*"),
+    *(*VIEWER, "job.start", "order.*", "delivery.*", "view.*"),
     *("code.provide", "download.renew", "feed.mark", "mail.*", "parcel.*"),
 )
 MANAGER = (

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from services.staff.cursors import Place, WrongCursor, read_cursor, write_cursor
 
-VALUES = st.one_of(st.text(max_size=60), st.integers(-(2**53), 2**53), st.datetimes(timezones=st.just(UTC)))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)
+TIMES = st.datetimes(datetime(1900, 1, 2), datetime(2999, 12, 30), timezones=st.just(UTC))
+VALUES = st.one_of(TEXTS, st.integers(-(2**53), 2**53), TIMES)
 PLACES = st.lists(VALUES, min_size=1, max_size=4).map(tuple)
 
 
@@ -43,3 +45,12 @@ def test_one_of_another_list_or_shape_is_refused() -> None:
     ):
         with pytest.raises(WrongCursor):
             read_cursor(kind, cursor, shape)
+
+
+@pytest.mark.parametrize(
+    ("value", "type"),
+    [("0001-01-01T00:00:00+23:59", datetime), ("2026-01-01T00:00:00", datetime), (2**63, int), ("a\x00b", str)],
+)
+def test_what_the_database_would_not_take_is_refused(value: object, type: type) -> None:
+    with pytest.raises(WrongCursor):
+        read_cursor("list", write_cursor("list", (value,)), (type,))

@@ -141,3 +141,12 @@ def test_a_failed_delivery_counts_by_kind_and_reason_when_it_was_tried_last() ->
     row = delivery(example.model_copy(update={"executions": (untried,), "updated_at": NOON + DAY}), about).row
     assert added(row.delivery_adds, "failed_kind", "course") == {1: {"failures": 1}}
     assert delivery(example.model_copy(update={"executions": ()}), about).row.delivery_adds is None  # type: ignore[attr-defined]
+
+
+def test_what_was_captured_once_more_for_an_attempt_is_money_and_no_further_attempt() -> None:
+    record = payment()
+    twice = payment(attempts=[*record.attempts, record.attempts[-1]])
+    once, found = (added(of_payment(one), "provider") for one in (record, twice))
+    for name in ("attempts", "paid", "declined"):
+        assert [day.get(name, 0) for day in found.values()] == [day.get(name, 0) for day in once.values()], name
+    assert found != once, "but the money"
