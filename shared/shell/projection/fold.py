@@ -175,7 +175,7 @@ class Fold:
         return ShownRow(row, found, erased)
 
 
-def _by_revision(records: list[BusRecord]) -> list[BusRecord]:
+def _by_revision(records: Sequence[BusRecord]) -> list[BusRecord]:
     """As they came, but where an earlier one was sent late: by a relay that did not know yet that another one had its
     place. Before and after one that erases, each by themselves, as if read apart."""
     found, revision = list[tuple[int, int, BusRecord]](), 0
