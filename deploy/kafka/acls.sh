@@ -40,7 +40,7 @@ writes notifications notifications.commands.v1 notifications.events.v1 messages.
 reads staff staff.commands.v1 orders.events.v1 orders.status.v1 payments.events.v1 payments.status.v1 fulfillment.events.v1
 reads staff deliveries.status.v1 notifications.events.v1 messages.status.v1 stores.status.v1   # into read models, in a group of its own
 group staff staff-projection
-writes staff staff.events.v1
+writes staff staff.events.v1 staff.commands.v1
 
 reads monitor orders.status.v1 payments.status.v1
 group monitor orderbus-monitor-0

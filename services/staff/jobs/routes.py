@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Literal
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -56,7 +56,7 @@ class JobsQuery(StrictQuery):
 
 
 class ResultsQuery(Query):
-    state: Annotated[str, Field(pattern="^(pending|done|refused|unknown)?$")] = ""
+    state: Literal["", "pending", "done", "refused", "unknown"] = ""
     """Only these. Missing: all."""
     limit: Number = Field(default=RESULTS, ge=1, le=MOST_RESULTS)
     """At most so many orders."""
