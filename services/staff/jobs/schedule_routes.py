@@ -12,7 +12,7 @@ from aiohttp import web
 from services.staff.domain.schedule import next_month
 from services.staff.jobs.new_jobs import NewJobs, check_filter, stores_asked, written
 from services.staff.jobs.requests import ScheduleRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, stores_with, token_of
+from services.staff.jobs.rights import EXPORT, TO_EXPORT, stores_with, token_of
 from services.staff.jobs.routes import ROOT
 from services.staff.jobs.schedules import Schedule, all_schedules
 from services.staff.jobs.tables import job_schedules
@@ -59,7 +59,7 @@ class ScheduleRoutes:
         export, jobs = given.export, self._jobs
         check_filter(export)
         _check_period(given)
-        allowed = stores_with(caller, (EXPORT, ORDERS))
+        allowed = stores_with(caller, TO_EXPORT)
         async with jobs.engine.begin() as connection:
             stores = await stores_asked(connection, allowed, export)
             scope = sorted(stores) if export.filter.store or allowed is not None else None
