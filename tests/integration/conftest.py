@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import asyncpg
 import pytest
@@ -15,6 +19,7 @@ from deploy.devstack.children import Children
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from deploy.devstack.postgres import Postgres
+from shared.shell.postgres.migration import migrate
 from tests.integration.moto_s3 import Moto, moto_s3
 
 _numbers = itertools.count(1)
@@ -40,25 +45,76 @@ async def postgres_url(tmp_path_factory: object) -> AsyncIterator[str]:
         await server.stop()
 
 
-NewDatabase = Callable[[], Awaitable[str]]
+Fill = Callable[[str], Awaitable[None]]
+"""Writes into a database of a URL."""
+
+
+class NewDatabase(Protocol):
+    async def __call__(self, service: str | None = None, fill: Fill | None = None) -> str:
+        """The URL of a database that lives as long as the test: empty, or with the tables of `service` and what `fill`
+        writes. Both are made once in a run, and copied."""
+
+
+@dataclass
+class Databases:
+    """Of one server. `url` is that of its maintenance database."""
+
+    url: str
+    _connection: asyncpg.Connection[asyncpg.Record]
+    _models: dict[tuple[str, Fill | None], str] = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, url: str) -> AsyncIterator[Databases]:
+        connection = await asyncpg.connect(url)
+        databases = cls(url, connection)
+        yield databases
+        await databases.drop(databases._models.values())
+        await connection.close()
+
+    async def make(self, service: str | None, fill: Fill | None) -> str:
+        """The name."""
+        return await self._create(await self._model(service, fill) if service else "template1")
+
+    def url_of(self, name: str) -> str:
+        return f"{self.url.rsplit('/', 1)[0]}/{name}"
+
+    async def drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            await self._connection.execute(f"drop database {name} with (force)")
+
+    async def _model(self, service: str, fill: Fill | None) -> str:
+        if (service, fill) not in self._models:
+            name = await self._create("template1" if fill is None else await self._model(service, None))
+            self._models[service, fill] = name
+            if fill is None:
+                await asyncio.to_thread(migrate, service, self.url_of(name))
+            else:
+                await fill(self.url_of(name))
+        return self._models[service, fill]
+
+    async def _create(self, model: str) -> str:
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        await self._connection.execute(f"create database {name} template {model}")
+        return name
+
+
+@pytest_asyncio.fixture(scope="session")
+async def databases(postgres_url: str) -> AsyncIterator[Databases]:
+    async with Databases.of(postgres_url) as databases:
+        yield databases
 
 
 @pytest_asyncio.fixture
-async def new_database(postgres_url: str) -> AsyncIterator[NewDatabase]:
-    """Makes empty databases that live as long as the test."""
+async def new_database(databases: Databases) -> AsyncIterator[NewDatabase]:
     made: list[str] = []
-    server = await asyncpg.connect(postgres_url)
 
-    async def make() -> str:
-        name = f"t{os.getpid()}_{next(_numbers)}"
-        await server.execute(f"create database {name}")
-        made.append(name)
-        return postgres_url.rsplit("/", 1)[0] + f"/{name}"
+    async def make(service: str | None = None, fill: Fill | None = None) -> str:
+        made.append(await databases.make(service, fill))
+        return databases.url_of(made[-1])
 
     yield make
-    for name in made:
-        await server.execute(f"drop database {name} with (force)")
-    await server.close()
+    await databases.drop(made)
 
 
 NewBroker = Callable[[], Awaitable[str]]

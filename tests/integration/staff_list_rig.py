@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +20,6 @@ from shared.contracts.values import PaymentStatus
 from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import HttpApi
-from shared.shell.postgres import migration
 from shared.shell.postgres.engine import create_engine
 from tests.benchmarks.staff_orders import CODES, COUNTRIES, SOURCES, STORES, TAGS, MadeOrder, made_orders, write_orders
 from tests.integration.conftest import NewDatabase
@@ -46,15 +44,16 @@ def principals() -> Principals:
     )
 
 
-@asynccontextmanager
-async def list_client(new_database: NewDatabase) -> AsyncIterator[Client]:
-    """Of a database with ORDERS. A client's name in CLIENTS is its token."""
-    url = await new_database()
-    await asyncio.to_thread(migration.migrate, "staff", url)
+async def with_orders(url: str) -> None:
     connection = await asyncpg.connect(url)
     await write_orders(connection, iter(ORDERS))
     await connection.close()
-    engine = create_engine(url, "test")
+
+
+@asynccontextmanager
+async def list_client(new_database: NewDatabase) -> AsyncIterator[Client]:
+    """Of a database with ORDERS. A client's name in CLIENTS is its token."""
+    engine = create_engine(await new_database("staff", with_orders), "test")
     application = web.Application(middlewares=[protection(principals())])
     add_lists(application, cast(HttpApi, SimpleNamespace(engine=engine)))
     async with TestClient(TestServer(application)) as client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +19,6 @@ from shared.core.ids import random_id
 from shared.shell.ports.attention import MOST, Attention
 from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.store import read_gauges
 from tests.integration.conftest import NewDatabase
 
@@ -34,8 +32,7 @@ async def engine_of(new_database: NewDatabase) -> AsyncIterator[Engines]:
     engines: list[AsyncEngine] = []
 
     async def engine(service: str) -> AsyncEngine:
-        url = await new_database()
-        await asyncio.to_thread(migrate, service, url)
+        url = await new_database(service)
         engines.append(create_engine(url, "test"))
         return engines[-1]
 

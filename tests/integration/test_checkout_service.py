@@ -38,7 +38,6 @@ from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.ports.clock import SystemClock
 from shared.shell.ports.http_api import Accepted
 from shared.shell.postgres.engine import create_engine, create_read_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
 from shared.shell.shell import Shell
@@ -86,8 +85,7 @@ class Running:
 
 @pytest_asyncio.fixture
 async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     engine, reads, sink = create_engine(url, "test"), create_read_engine(url, "test"), Collected()
     store = PostgresStore(engine)
     await store.housekeep(datetime.now(UTC), 9)

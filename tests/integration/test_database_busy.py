@@ -3,7 +3,6 @@ migration or a dump does, or a password that is being changed."""
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
 import asyncpg
@@ -13,7 +12,6 @@ from aiohttp.test_utils import TestServer
 from services.registry import SERVICES
 from shared.shell.http.access import IN_QUERY, OF_RECIPIENT, PROBE, PUBLIC, SIGNED_IN
 from shared.shell.postgres import engine
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import exchange, request_of, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_route_walk import accesses
@@ -43,9 +41,7 @@ async def reads(service: str, url: str) -> dict[str, int]:
 @pytest.fixture
 async def migrated(request: pytest.FixtureRequest, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setitem(engine.CONNECTION_SETTINGS, "lock_timeout", "100ms")
-    url = await new_database()
-    await asyncio.to_thread(migrate, request.param, url)
-    return url
+    return await new_database(request.param)
 
 
 SERVICE = pytest.mark.parametrize(("service", "migrated"), [(name, name) for name in SERVICES], indirect=["migrated"])

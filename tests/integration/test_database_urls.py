@@ -293,8 +293,7 @@ async def test_a_database_without_tables(new_database: NewDatabase) -> None:
 
 
 async def test_a_database_of_another_generation(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     connection = await asyncpg.connect(url)
     await connection.execute("update generation set number = number + 1")
     await connection.close()
@@ -325,8 +324,7 @@ async def test_migrations_in_a_folder_with_a_percent_sign(
     folder = tmp_path / "50%s"
     shutil.copytree(revision.SERVICES / "checkout" / "migrations", folder / "checkout" / "migrations")
     monkeypatch.setattr(revision, "SERVICES", folder)
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     connection = await asyncpg.connect(url)
     assert await connection.fetchval("select version_num from alembic_version")
     await connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -14,7 +13,6 @@ from services.payments.storage import payment_columns, payments
 from shared.contracts.checkout import OrderCancelled
 from shared.core import codec
 from shared.shell.postgres.engine import new_engine
-from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 from tests.unit.payments.examples import PaymentScenario, requested
 
@@ -24,8 +22,7 @@ DECLINED = PaymentScenario(requested()).decline().hear(OrderCancelled()).state
 
 
 async def test_a_row_is_kept_for_as_long_as_messages_can_be_read(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     engine = new_engine(url)
 
     async def has(key: str, payment: Payment, age: timedelta, sequence: int = 0) -> None:

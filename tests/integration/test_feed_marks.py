@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications import feeds
 from shared.shell.postgres.engine import new_engine
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN, service_edge
 from tests.integration.conftest import NewDatabase
 
@@ -54,8 +52,7 @@ class Rig:
 @pytest_asyncio.fixture
 async def rig(new_database: NewDatabase) -> AsyncIterator[Rig]:
     """Nothing can be written through the connections that HTTP reads with."""
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     reads = new_engine(url, {"default_transaction_read_only": "on"})
     edge = service_edge("notifications", url, reads=reads)
     headers = {"Authorization": f"Bearer {TOKEN}"}

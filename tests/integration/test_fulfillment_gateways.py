@@ -35,7 +35,6 @@ from shared.contracts.values import Customer
 from shared.core import OperatorFault, Retry, Unknown
 from shared.shell.http.outbound import MAX_RESPONSE, Blocked, NoResponse, NotSent, Outbound
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 from tests.integration.seals import Seals
 
@@ -305,8 +304,7 @@ def test_a_link_that_was_changed_or_signed_elsewhere_is_rejected() -> None:
 
 @pytest_asyncio.fixture
 async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "fulfillment", url)
+    url = await new_database("fulfillment")
     engine = create_engine(url, "test", pool=10)
     yield engine
     await engine.dispose()

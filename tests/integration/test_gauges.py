@@ -17,7 +17,6 @@ from shared.core import derived_id
 from shared.shell.ports.rows import OperationRow
 from shared.shell.ports.store import StoreUnavailable, Writes
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from tests.integration.conftest import NewDatabase
@@ -38,8 +37,7 @@ ORDERS = (
 
 
 async def test_orders_that_do_not_get_on_are_counted(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     engine = create_engine(url, "test")
     now = datetime.now(UTC)
     insert = sa.text(
@@ -71,8 +69,7 @@ async def test_orders_that_do_not_get_on_are_counted(new_database: NewDatabase) 
 
 
 async def test_a_call_is_in_doubt_once_its_lease_is_over_or_released(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     engine = create_engine(url, "test")
     store, now = PostgresStore(engine), datetime.now(UTC)
 
@@ -109,8 +106,7 @@ async def test_a_call_is_in_doubt_once_its_lease_is_over_or_released(new_databas
 
 
 async def test_money_that_is_owed_for_long_and_unknown_outcomes_are_counted(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     engine = create_engine(url, "test")
     store, now = PostgresStore(engine), datetime.now(UTC)
 
@@ -138,8 +134,7 @@ async def test_a_database_that_is_away_is_said_to_be(new_database: NewDatabase) 
 
 
 async def test_how_long_the_relay_has_been_the_relay_is_known(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     engine = create_engine(url, "test")
     store, lock = PostgresStore(engine), PostgresRelayLock(url, "relay")
     assert (await store.gauge())["relay_session_seconds"] == 0

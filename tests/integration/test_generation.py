@@ -46,8 +46,7 @@ async def test_a_new_database_is_of_this_generation(new_database: NewDatabase) -
 
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
 async def test_one_of_another_generation_is_refused(new_database: NewDatabase, change: str) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     await execute(url, change)
 
     says = rf"generation \d+, this build reads generation {GENERATION}.* new one"
@@ -59,8 +58,7 @@ async def test_one_of_another_generation_is_refused(new_database: NewDatabase, c
 
 async def test_one_that_a_newer_build_has_migrated_is_left_alone(new_database: NewDatabase) -> None:
     """After a roll-back the older build's `orderbus migrate` finds nothing to do."""
-    url = await new_database()
-    await asyncio.to_thread(migrate, "fulfillment", url)
+    url = await new_database("fulfillment")
     await execute(url, "alter table deliveries add column gift text", "update alembic_version set version_num = '9999'")
 
     await asyncio.to_thread(migrate, "fulfillment", url)

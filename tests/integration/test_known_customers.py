@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +16,6 @@ from shared.core import codec
 from shared.shell.ports.rows import StateRow, StateWrite
 from shared.shell.ports.store import Store, Writes
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.statements import Sql
 from shared.shell.postgres.store import PostgresStore
 from shared.simulation.memory_store import MemoryStore
@@ -66,8 +64,7 @@ async def answers(store: Store, orders: list[Order], questions: list[BoughtBefor
 
 
 async def test_postgresql_and_the_memory_know_the_same_customers(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     orders = one_of_each()
     questions = [
         BoughtBefore(store, email, customer)
@@ -94,8 +91,7 @@ async def test_postgresql_and_the_memory_know_the_same_customers(new_database: N
 
 
 async def test_indexes_carry_the_search(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     connection = await asyncpg.connect(url.replace("postgresql+asyncpg", "postgresql"))
     await connection.execute(MANY)
     await connection.execute("analyze orders")

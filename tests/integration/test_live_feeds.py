@@ -26,7 +26,6 @@ from services.notifications.storage import feed_entries
 from shared.core.ids import NIL
 from shared.settings import example_settings
 from shared.shell.postgres.engine import create_read_engine
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import BEARER, request_of, service_edge
 from tests.integration.conftest import NewDatabase
 
@@ -36,8 +35,7 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest_asyncio.fixture
 async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     engine = create_read_engine(url, "test")
     yield engine
     await engine.dispose()
@@ -201,8 +199,7 @@ class Interrupted(LiveFeeds):
 
 
 async def test_what_a_look_saw_is_told_to_those_who_came_meanwhile(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     engine, writes = create_read_engine(url, "test"), create_read_engine(url, "writer")
     feeds, other, follower = Interrupted(engine), reader("other"), reader("r")
     with feeds.followed(other), ExitStack() as stack:
@@ -295,8 +292,7 @@ async def test_all_streams_end_when_the_worker_stops(engine: AsyncEngine) -> Non
 @asynccontextmanager
 async def notifications(new_database: NewDatabase) -> AsyncIterator[int]:
     """Its port."""
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     edge = service_edge("notifications", url)
     async with TestServer(edge.application) as server:
         assert server.port
@@ -351,8 +347,7 @@ async def test_a_stream_begins_after_the_entry_that_its_reader_has(
 ) -> None:
     """With all of them, up to a number, if it has none or one that is gone; with none if it says nothing."""
     monkeypatch.setattr(feeds, "REPLAYED_MOST", 5, raising=False)
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     edge = service_edge("notifications", url)
     few, many = entries("s~customer~c-1", ago=timedelta(hours=1), count=3), entries("s~staff", count=8)
     for row in many:
@@ -372,8 +367,7 @@ async def test_a_stream_begins_after_the_entry_that_its_reader_has(
 
 
 async def test_whether_a_stream_is_there_can_be_asked_without_following_it(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     edge = service_edge("notifications", url)
     async with TestServer(edge.application) as server:
         connection, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from services.notifications.storage import feed_entries
 from shared.shell.postgres.engine import new_engine
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN
 from tests.integration.conftest import NewDatabase
 from tests.integration.edge_server import serving
@@ -48,8 +47,7 @@ async def told(port: int, number: int, reader: asyncio.StreamReader) -> None:
 
 
 async def test_two_thousand_readers(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     words = {"order_id": "o-1", "number": "ORD-1", "kind": "order_paid", "title": "Paid"}
     async with serving("notifications", url) as (process, port):
         before = process.memory_info().rss

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from services.checkout.storage import orders
 from shared.api_clients import ApiClientSettings
 from shared.contracts.values import StoreCard
 from shared.core import codec
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import ServiceEdge, service_edge
 from tests.integration.conftest import NewDatabase
 
@@ -55,8 +53,7 @@ class Shop:
 @pytest_asyncio.fixture
 async def shop(new_database: NewDatabase) -> AsyncIterator[Shop]:
     """North has an order, and south one whose id is that order's number."""
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     clients = [
         ApiClientSettings(
             name=name, token_sha256=(hashlib.sha256(token.encode()).hexdigest(),), stores=(name,), permissions=("*",)

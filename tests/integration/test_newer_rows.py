@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,6 @@ from services.registry import SERVICES
 from shared.contracts.fulfillment import Download
 from shared.core import codec
 from shared.shell.ports.tables import WrittenByNewer
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN, Route, ServiceEdge, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
@@ -119,8 +117,8 @@ class Reads:
 
 @pytest_asyncio.fixture(params=SERVICES)
 async def reads(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Reads]:
-    service, url = request.param, await new_database()
-    await asyncio.to_thread(migrate, service, url)
+    service = request.param
+    url = await new_database(service)
     edge = service_edge(service, url)
     async with edge.engine.begin() as connection:
         for state in edge.shell.registry.service.storage.states:
@@ -179,8 +177,7 @@ async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
 
 
 async def test_one_item_stops_no_download_of_another(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "fulfillment", url)
+    url = await new_database("fulfillment")
     edge = service_edge("fulfillment", url)
     item = Item("1", "ebook", "An e-book", 1, action=Download(file="book.pdf"), status=ItemStatus.DELIVERED)
     data = sa.text("jsonb_set(cast(:data as jsonb), '{items,1,status}', '\"unheard\"')").bindparams(
@@ -203,8 +200,7 @@ async def test_one_item_stops_no_download_of_another(new_database: NewDatabase) 
 
 
 async def test_gateways_try_again_later(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     edge = service_edge("notifications", url)
     async with edge.engine.begin() as connection:
         for state in edge.shell.registry.service.storage.states:

@@ -32,7 +32,6 @@ from shared.shell.http.application import Readiness, application
 from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
 from shared.shell.shell import Shell
@@ -114,8 +113,7 @@ class Running:
 
 @pytest_asyncio.fixture
 async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "notifications", url)
+    url = await new_database("notifications")
     receiver, sink, clock = Receiver(), Collected(), MovableClock()
     async with mail_server() as mailbox:
         settings = _settings(url, mailbox.port)

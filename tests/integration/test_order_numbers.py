@@ -27,7 +27,6 @@ from shared.shell.observability.metrics import Metrics
 from shared.shell.ports.clock import SystemClock
 from shared.shell.ports.store import Store
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.store import PostgresStore
 from shared.shell.service.registry import HandlerRegistry
 from shared.simulation.memory_store import MemoryStore
@@ -97,8 +96,7 @@ async def workers(request: pytest.FixtureRequest, new_database: NewDatabase) -> 
     if request.param == "memory":
         yield Workers(MemoryStore())
         return
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     engine = create_engine(url, "test")
     database = PostgresStore(engine)
     await database.housekeep(datetime.now(UTC), 9)

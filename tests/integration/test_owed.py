@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,6 @@ from shared.core import codec
 from shared.core.fast_dataclasses import replace
 from shared.core.ids import random_id
 from shared.shell.ports.attention import Attention
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.store import read_gauges
 from tests.http_edges import BEARER, service_edge
 from tests.integration.conftest import NewDatabase
@@ -89,8 +87,7 @@ class Served:
 
 @pytest_asyncio.fixture
 async def served(new_database: NewDatabase) -> AsyncIterator[Served]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     edge = service_edge("payments", url)
     async with TestServer(edge.application) as server, aiohttp.ClientSession() as http:
         yield Served(edge.engine, str(server.make_url("")).rstrip("/"), http)

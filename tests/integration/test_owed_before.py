@@ -67,8 +67,7 @@ async def test_what_an_older_worker_changes_is_computed_again(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owed, "AT_A_TIME", 3)
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     engine, now = new_engine(url), max(payment.at for payment in PAYMENTS.values())
     newer = row_of("paid", key="newer", owed=7) | {"data": {"number": "of a shape that this build cannot read"}}
     ours = row_of("cancelled", key="ours", owed=7, shape=codec.shape_of(Payment))
@@ -90,8 +89,7 @@ async def looked(engine: AsyncEngine, until: datetime) -> None:
 
 
 async def test_however_long_only_older_workers_ran_what_they_left_is_found(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "payments", url)
+    url = await new_database("payments")
     engine, rolled_back = new_engine(url), PAYMENTS["given up"].at - timedelta(hours=1)
     await looked(engine, rolled_back)
     async with engine.begin() as connection:

@@ -19,7 +19,6 @@ import pytest
 import pytest_asyncio
 
 from shared.contracts.checkout import OrderCancelled
-from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 from tests.integration.stripe_sandbox_rig import KEY, Receiver, Sandbox, sandbox
 from tests.integration.test_payments_service import Running, Told, free_port, paid_with, payments_at
@@ -108,8 +107,7 @@ class Shop:
 
 @pytest_asyncio.fixture
 async def shop(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Shop]:
-    database, clock, port = await new_database(), MovedClock(), free_port()
-    await asyncio.to_thread(migrate, "payments", database)
+    database, clock, port = await new_database("payments"), MovedClock(), free_port()
     callbacks = Receiver(url=f"http://127.0.0.1:{port}/stripe/webhook")
     async with (
         sandbox(tmp_path, callbacks) as stripe,

@@ -42,7 +42,6 @@ from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.rows import OutboxRow
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
 from shared.shell.shell import Shell
@@ -166,8 +165,7 @@ async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | 
 
 @pytest_asyncio.fixture
 async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
-    database = await new_database()
-    await asyncio.to_thread(migrate, "payments", database)
+    database = await new_database("payments")
     port = free_port()
     callbacks = Receiver(url=f"http://127.0.0.1:{port}/stripe/webhook")
     async with sandbox(tmp_path, callbacks) as stripe, payments_at(database, port, stripe) as service:

@@ -42,8 +42,7 @@ async def test_rows_of_the_usual_size_are_kept_as_they_are(service: str, new_dat
 
 
 async def test_orders_are_compressed_from_half_a_page(new_database: NewDatabase) -> None:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    url = await new_database("checkout")
     database = await asyncpg.connect(url)
     add = "insert into orders (key, version, sequence, data, changed_at) values ($1, 1, 1, to_jsonb($2::text), now())"
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -16,7 +15,6 @@ from services.staff.domain import PROJECTION
 from services.staff.storage import read_models
 from shared.core.fast_dataclasses import replace
 from shared.shell.ports.bus import BusRecord
-from shared.shell.postgres import migration
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.read_models import PostgresReadModels
 from tests.integration.conftest import NewDatabase
@@ -45,8 +43,7 @@ def records() -> Sequence[BusRecord]:
 
 @pytest_asyncio.fixture
 async def comparison(new_database: NewDatabase, records: Sequence[BusRecord]) -> AsyncIterator[Comparison]:
-    url = await new_database()
-    await asyncio.to_thread(migration.migrate, "staff", url)
+    url = await new_database("staff")
     engine = create_engine(url, "test")
     await projector_of(PROJECTION, read_models, PostgresReadModels(engine, read_models)).take(records)
     with LatestRecords() as latest:

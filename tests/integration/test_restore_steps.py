@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,6 @@ from deploy.restore.run import NoPoint, StillWorking
 from services.declared import declared
 from shared.settings import KafkaSettings, Settings
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.restored import NotCaughtUp, check_caught_up
 from shared.shell.postgres.store import PostgresStore
@@ -39,9 +37,7 @@ HOUR = timedelta(hours=1)
 
 @pytest_asyncio.fixture
 async def url(new_database: NewDatabase) -> str:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
-    return url
+    return await new_database("checkout")
 
 
 @pytest_asyncio.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +14,6 @@ from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole
 from services.fulfillment.gateways.discord.book import DatabaseRoleBook
 from shared.contracts.discord import DiscordRole
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 
 VIP, ADA = "800000000000000001", "700000000000000001"
@@ -25,8 +23,7 @@ ROW = "(key, version, sequence, data, changed_at) values (:key, 1, 1, cast(:data
 
 @pytest_asyncio.fixture
 async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "fulfillment", url)
+    url = await new_database("fulfillment")
     engine = create_engine(url, "test", pool=2)
     yield engine
     await engine.dispose()

@@ -3,7 +3,6 @@ is tested."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -42,7 +41,6 @@ from shared.shell.http.access import (
 )
 from shared.shell.http.assertions import Assertions, RequestHead
 from shared.shell.http.principals import Principal
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import ASSERTION_KEY, Route, exchange, request_of, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
@@ -118,8 +116,8 @@ async def let_through(request: web.Request, handler: RequestHandler) -> web.Stre
 
 @pytest_asyncio.fixture(params=SERVICES)
 async def walk(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Walk]:
-    service, url = request.param, await new_database()
-    await asyncio.to_thread(migrate, service, url)
+    service = request.param
+    url = await new_database(service)
     routes = accesses(service)
     permissions = sorted({access.permission for access in routes.values()} - {SIGNED_IN})
     clients = [

@@ -27,7 +27,6 @@ from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
 from shared.core import OperatorFault, Outcome
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.sealer import CannotOpen, Sealer
 from tests.integration.conftest import NewDatabase
 from tests.integration.seals import Seals
@@ -37,8 +36,7 @@ POOL = "acme/keys"
 
 @pytest_asyncio.fixture
 async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
-    url = await new_database()
-    await asyncio.to_thread(migrate, "fulfillment", url)
+    url = await new_database("fulfillment")
     engine = create_engine(url, "test", pool=10)
     yield engine
     await engine.dispose()

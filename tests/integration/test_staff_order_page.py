@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +27,6 @@ from shared.contracts.order_status import OrderStatusRecord
 from shared.shell.http.application import Readiness, probed
 from shared.shell.http.principals import Principals
 from shared.shell.ports.bus import BusRecord
-from shared.shell.postgres import migration
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.read_models import PostgresReadModels
 from shared.shell.projection.fold import Fold
@@ -88,13 +86,19 @@ class Staff:
         return found
 
 
+async def with_records(url: str) -> None:
+    engine = create_engine(url, "test")
+    await projector_of(PROJECTION, read_models, PostgresReadModels(engine, read_models)).take(told_records())
+    await engine.dispose()
+
+
+def told_records() -> Sequence[BusRecord]:
+    return simulated_records(2, faults="none")
+
+
 @pytest_asyncio.fixture
 async def staff(new_database: NewDatabase) -> AsyncIterator[Staff]:
-    url = await new_database()
-    await asyncio.to_thread(migration.migrate, "staff", url)
-    engine = create_engine(url, "test")
-    records = simulated_records(2, faults="none")
-    await projector_of(PROJECTION, read_models, PostgresReadModels(engine, read_models)).take(records)
+    engine, records = create_engine(await new_database("staff", with_records), "test"), told_records()
     app = probed("staff", CollectorRegistry(), Principals.of_token(TOKEN), Readiness())
     add_order_page(app, Api(engine))  # type: ignore[arg-type]
     async with TestClient(TestServer(app), headers={"Authorization": f"Bearer {TOKEN}"}) as client:

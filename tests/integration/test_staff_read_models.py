@@ -3,7 +3,6 @@ in agreement with the records themselves."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,7 +25,6 @@ from shared.contracts.envelope import BadMessage, from_headers
 from shared.core.projection import Projection
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.read_models import ReadModels
-from shared.shell.postgres import migration
 from shared.shell.postgres.day_sums import wrong_sums
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.read_models import PostgresReadModels
@@ -50,8 +48,7 @@ def projector(models: ReadModels) -> Projector:
 
 @pytest_asyncio.fixture
 async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
-    url = await new_database()
-    await asyncio.to_thread(migration.migrate, "staff", url)
+    url = await new_database("staff")
     engine = create_engine(url, "test")
     yield engine
     await engine.dispose()

@@ -17,7 +17,6 @@ from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
 from shared.core import Command
 from shared.shell.http.declaration import Declaration, declaration_of
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import BEARER, Route, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
@@ -63,8 +62,8 @@ class Asking:
 
 @pytest_asyncio.fixture(params=SERVICES)
 async def asking(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Asking]:
-    service, url = request.param, await new_database()
-    await asyncio.to_thread(migrate, service, url)
+    service = request.param
+    url = await new_database(service)
     edge = service_edge(service, url)
     handlers = [each.handler for each in edge.application.router.routes() if each.method != "HEAD"]
     routes = dict(zip(routes_of(edge.application), map(declaration_of, handlers), strict=True))

@@ -11,7 +11,6 @@ import asyncpg
 
 from deploy.devstack.ports import choose
 from shared.core.ids import random_id
-from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewBroker, NewDatabase
 from tests.integration.test_database_identity import ENDS_WITHIN, ended, missing, worker
 
@@ -38,8 +37,7 @@ def shifted(sign: Path) -> Sequence[str]:
 
 
 async def test_it_does_not_start(new_database: NewDatabase, new_broker: NewBroker, tmp_path: Path) -> None:
-    servers, url = await new_broker(), await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    servers, url = await new_broker(), await new_database("checkout")
     await see_a_message(url)
     sign = tmp_path / "ahead"
     sign.touch()
@@ -54,8 +52,7 @@ async def test_it_does_not_start(new_database: NewDatabase, new_broker: NewBroke
 async def test_it_is_not_ready_while_it_is_wrong(
     new_database: NewDatabase, new_broker: NewBroker, tmp_path: Path
 ) -> None:
-    servers, url = await new_broker(), await new_database()
-    await asyncio.to_thread(migrate, "checkout", url)
+    servers, url = await new_broker(), await new_database("checkout")
     sign, port = tmp_path / "ahead", choose(["http"])["http"]
 
     async with worker(servers, url, {"ORDERBUS_CHECKOUT__HTTP_PORT": str(port)}, shifted(sign)):
