@@ -57,7 +57,8 @@ class ApiClientSettings(BaseModel):
     @field_validator("permissions")
     @classmethod
     def _known(cls, permissions: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [one for one in permissions if not any(fnmatchcase(name, one) for name in PERMISSIONS)]:
+        patterns = [one for one in permissions if one not in PERMISSIONS]
+        if unknown := [one for one in patterns if not any(fnmatchcase(name, one) for name in PERMISSIONS)]:
             close = get_close_matches(unknown[0], PERMISSIONS, 1)
             hint = f"did you mean {close[0]}?" if close else "docs/security.md lists those that there are"
             raise ValueError(f"no permission is called {', '.join(map(repr, unknown))}; {hint}")

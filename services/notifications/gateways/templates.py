@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ class EmailTemplates:
 
     def __init__(self, names: Iterable[str] = ALL) -> None:
         self._names = frozenset(names)
-        self._sources: dict[str, TranslatedTemplates] = {}
         self._compiled: dict[tuple[str, str], Compiled] = {}
         for name in self._names:
             self._of(name, "en")
@@ -49,9 +49,7 @@ class EmailTemplates:
         if name not in self._names:
             raise KeyError(name)
         words = language(tag)
-        made = self._sources.get(words.name)
-        if made is None:
-            made = self._sources[words.name] = TranslatedTemplates(FileSystemLoader(FOLDER), words.texts)
+        made = _templates_in(words.name)
         reader = {
             "language": words.tag,
             "direction": words.locale.text_direction,
@@ -61,3 +59,8 @@ class EmailTemplates:
         found = made.get_template(f"{name}.txt"), made.get_template(f"{name}.html"), reader
         self._compiled[name, tag] = found
         return found
+
+
+@cache
+def _templates_in(catalogue: str) -> TranslatedTemplates:
+    return TranslatedTemplates(FileSystemLoader(FOLDER), language(catalogue.replace("_", "-")).texts)
