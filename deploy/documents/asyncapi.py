@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -226,7 +227,21 @@ def _operations() -> Iterable[tuple[str, Json]]:
         )
 
 
-def sent() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
+Party = tuple[str, Topic, Collection[type[Message]]]
+"""Who sends or reads some of a topic's messages."""
+
+
+@cache
+def sent() -> tuple[Party, ...]:
+    return tuple(_sent())
+
+
+@cache
+def received() -> tuple[Party, ...]:
+    return tuple(_received())
+
+
+def _sent() -> Iterable[Party]:
     for topic in TOPICS:
         if topic in COMMANDERS:
             yield COMMANDERS[topic], topic, of_topic(topic)
@@ -235,7 +250,7 @@ def sent() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
                 yield name, topic, kinds
 
 
-def received() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
+def _received() -> Iterable[Party]:
     for name, service in declared().items():
         yield from ((name, topic, kinds) for topic, kinds in consumed(service).items())
     for reader, topics in STATUS_READERS.items():
