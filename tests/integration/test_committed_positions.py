@@ -12,7 +12,6 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError
 
 from deploy.devstack.children import Children
-from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
@@ -22,6 +21,7 @@ from shared.shell.kafka.source import close_client, new_consumer
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topics import ensure_topics
 from shared.shell.ports.bus import BusUnavailable
+from tests.integration.conftest import ShortLivedKafka
 
 LOOKS = 20
 GROUPS = 50
@@ -44,7 +44,7 @@ def _places() -> list[TopicPartition]:
 
 async def test_positions_are_right_or_not_known_while_kafka_comes_back(tmp_path: Path) -> None:
     async with Children() as children:
-        broker = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+        broker = ShortLivedKafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
         await broker.start()
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, partitions=4)
         await ensure_topics(settings, ["checkout"])

@@ -12,10 +12,10 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from deploy.client.storefront import KafkaUnreachable, Storefront
 from deploy.devstack.children import Children
-from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from shared.contracts.storefront import CHECKOUTS, CheckoutOpened
 from shared.settings import KafkaSettings
+from tests.integration.conftest import ShortLivedKafka
 from tests.integration.test_relay_on_kafka import Place, place, until
 
 __all__ = ["place"]
@@ -24,7 +24,7 @@ READ, WRITE, DESCRIBE = 3, 4, 8
 DENY, ALLOW = 2, 3
 
 
-class AskingKafka(Kafka):
+class AskingKafka(ShortLivedKafka):
     """Everybody may do everything but what a topic's permissions say."""
 
     def _write_properties(self) -> None:

@@ -20,12 +20,13 @@ from shared.shell.kafka import source as kafka
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.kafka.topics import ensure_topics
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
+from tests.integration.conftest import ShortLivedKafka
 
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[Kafka]:
     async with Children() as children:
-        broker = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+        broker = ShortLivedKafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
         await broker.start()
         yield broker
         assert broker.child

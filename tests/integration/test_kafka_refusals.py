@@ -16,7 +16,6 @@ import pytest_asyncio
 from deploy.cli import probes
 from deploy.cli.errors import Failure
 from deploy.devstack.children import Children
-from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import LOOPBACK, choose
 from services.registry import SERVICES
 from shared.contracts import TOPICS
@@ -25,11 +24,12 @@ from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topics import ensure_topics
 from shared.shell.ports.bus import BusUnavailable
 from tests.integration.certificates import Signed, authority, certificate, needs_openssl
+from tests.integration.conftest import ShortLivedKafka
 
 PASSWORD = "the-password"
 
 
-class AskingKafka(Kafka):
+class AskingKafka(ShortLivedKafka):
     """With a second port, which asks for user and password."""
 
     asking = 0

@@ -32,6 +32,7 @@ from shared.contracts.payment_status import AttemptState, PaymentStatusRecord, R
 from shared.contracts.values import OrderStatus
 from shared.settings import KafkaSettings
 from shared.shell.kafka.topics import ensure_topics
+from tests.integration.conftest import ShortLivedKafka
 
 TOKEN = "a-token-of-staff"
 EXAMPLE = next(one for one in EXAMPLES if isinstance(one, OrderStatusRecord))
@@ -255,7 +256,7 @@ class Rig:
 @pytest_asyncio.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with Children() as children:
-        kafka = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+        kafka = ShortLivedKafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
         await kafka.start()
         environment = {
             "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,

@@ -9,16 +9,16 @@ from aiokafka import TopicPartition
 
 from deploy.client.storefront import KafkaUnreachable, Storefront
 from deploy.devstack.children import Children
-from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
 from shared.shell.kafka.topics import ensure_topics
+from tests.integration.conftest import ShortLivedKafka
 
 
 async def test_a_record_that_kafka_never_saw_stops_nothing(tmp_path: Path) -> None:
     async with Children() as children:
-        broker = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+        broker = ShortLivedKafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
         await broker.start()
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         await ensure_topics(settings, [])
