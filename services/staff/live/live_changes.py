@@ -101,8 +101,9 @@ class LiveChanges:
                 follower.tell(_timeline(follower.order, count))
         for follower in new:
             if follower.order:
-                one = ones[follower.order]
-                follower.tell(*(one.event for _ in range(1) if one), _timeline(follower.order, events[follower.order]))
+                if one := ones[follower.order]:
+                    follower.tell(one.event)
+                follower.tell(_timeline(follower.order, events[follower.order]))
             else:
                 _tell([follower], missed[follower.began])
             follower.came = True
@@ -149,7 +150,7 @@ async def _missed(connection: AsyncConnection, began: str, now: Position) -> lis
 
 async def _one(connection: AsyncConnection, order: str) -> OrderChange | None:
     row = (await connection.execute(ONE, {"order": order})).one_or_none()
-    return row and _change(row)
+    return None if row is None else _change(row)
 
 
 async def _count_events(connection: AsyncConnection, orders: Iterable[str]) -> dict[str, int]:
