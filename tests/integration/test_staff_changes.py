@@ -208,6 +208,19 @@ async def test_rows_of_a_restored_dump_are_no_changes(engine: AsyncEngine) -> No
         assert await reader.read(client, seconds=0.4) == []
 
 
+async def test_no_special_right_is_needed(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        for statement in (
+            "create role plain_reader",
+            "grant select on orders to plain_reader",
+            "set role plain_reader",
+        ):
+            await connection.execute(sa.text(statement))
+        position, changes = await live_changes._changed(connection, None)
+        await connection.rollback()
+    assert len(position.database) == 12 and changes == []
+
+
 async def test_an_orders_stream_begins_as_it_is_and_tells_of_its_timeline(engine: AsyncEngine) -> None:
     reader, path = Reader(), "/api/v1/orders/one/changes"
     await write(engine, "one")

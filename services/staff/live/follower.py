@@ -80,7 +80,7 @@ class Follower:
             return change.order == self.order
         return self.stores is None or change.store in self.stores
 
-    def tell(self, *events: bytes) -> None:
+    def notify(self, *events: bytes) -> None:
         self._size += sum(map(len, events))
         if self._size > WAITING_MOST:
             self.end()
@@ -96,7 +96,7 @@ class Follower:
 
     def reset(self) -> None:
         """What it missed is not known: it is to read again what it shows."""
-        self.tell(event_of("reset", {}))
+        self.notify(event_of("reset", {}))
 
     def end(self) -> None:
         self.ended = True

@@ -94,25 +94,25 @@ class LiveChanges:
             ones = {each.order: await _one(connection, each.order) for each in new if each.order}
             events = await _count_events(connection, {each.order for each in self._followers if each.order})
         others = [each for each in self._followers if each.came]
-        _tell(others, changes)
+        _notify(others, changes)
         for follower in others:
             count = events.get(follower.order, 0)
             if follower.order and count != self._events.get(follower.order, count):
-                follower.tell(_timeline(follower.order, count))
+                follower.notify(_timeline(follower.order, count))
         for follower in new:
             if follower.order:
                 if one := ones[follower.order]:
-                    follower.tell(one.event)
-                follower.tell(_timeline(follower.order, events[follower.order]))
+                    follower.notify(one.event)
+                follower.notify(_timeline(follower.order, events[follower.order]))
             else:
-                _tell([follower], missed[follower.began])
+                _notify([follower], missed[follower.began])
             follower.came = True
         for follower in (*others, *new):
             follower.seen(now)
         self._seen, self._events = now.snapshot, events
 
 
-def _tell(followers: Iterable[Follower], changes: Sequence[OrderChange] | None) -> None:
+def _notify(followers: Iterable[Follower], changes: Sequence[OrderChange] | None) -> None:
     """`changes`: None where they are not known, or too many."""
     alike: dict[tuple[frozenset[str] | None, str], list[bytes]] = {}
     for follower in followers:
@@ -122,7 +122,7 @@ def _tell(followers: Iterable[Follower], changes: Sequence[OrderChange] | None) 
         place = (follower.stores, follower.order)
         if place not in alike:
             alike[place] = [change.event for change in changes if follower.wants(change)]
-        follower.tell(*alike[place])
+        follower.notify(*alike[place])
 
 
 async def _changed(

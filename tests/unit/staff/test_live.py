@@ -37,7 +37,7 @@ async def test_the_last_event_has_the_place_where_its_reader_continues() -> None
     follower.seen(Position("ab12", "10:19:"))
     assert await follower.news(30) == b"id: ab12-10:19:\n: still here\n\n"  # without waiting
     follower.seen(Position("ab12", "10:20:"))
-    follower.tell(b"event: order\ndata: 1\n\n", b"event: order\ndata: 2\n\n")
+    follower.notify(b"event: order\ndata: 1\n\n", b"event: order\ndata: 2\n\n")
     assert await follower.news(1) == b"event: order\ndata: 1\n\nid: ab12-10:20:\nevent: order\ndata: 2\n\n"
     assert await follower.news(0.01) == b"id: ab12-10:20:\n: still here\n\n"
     assert follower.wants(OrderChange("game", "o-1", b"")) and not follower.wants(OrderChange("main", "o-2", b""))
@@ -45,7 +45,7 @@ async def test_the_last_event_has_the_place_where_its_reader_continues() -> None
 
 async def test_a_reader_that_does_not_take_what_waits_is_cut_off() -> None:
     follower = Follower(None)
-    follower.tell(b"x" * 999_999)
+    follower.notify(b"x" * 999_999)
     assert not follower.ended
-    follower.tell(b"xx")
+    follower.notify(b"xx")
     assert follower.ended
