@@ -13,9 +13,11 @@ from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.rules import JobRules
 from services.staff.owners.client import Owners
 from services.staff.owners.sender import OwnersSender
+from services.staff.people.open_id import OpenIdProvider
 from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
-from services.staff.settings import StaffSettings
+from services.staff.report_query import set_zones
+from services.staff.settings import StaffSection, StaffSettings
 from services.staff.storage import storage
 from services.staff.sums_zones import adopt_zones
 from shared.contracts import staff
@@ -25,9 +27,10 @@ from shared.shell.service import Service
 
 def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
     own = settings.staff
-    people = People(engine, PeopleRules(public_url=own.public_url or f"http://{own.http_host}:{own.http_port}"))
+    rules = PeopleRules(public_url=own.public_url or f"http://{own.http_host}:{own.http_port}")
+    people = People(engine, rules, provider=_provider(own))
     owners = Owners(own.owners(), assertions_of(settings))
-    jobs = Jobs(engine, OwnersSender(owners), JobRules(own.keep_exports, own.keep_jobs))
+    jobs = Jobs(engine, OwnersSender(owners), JobRules(own.keep_exports, own.keep_jobs), zones=set_zones)
     return Service(
         name="staff",
         cores=CORES,
@@ -42,3 +45,9 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         tasks=[jobs.run],
         resources=[people.close, owners.close],
     )
+
+
+def _provider(own: StaffSection) -> OpenIdProvider | None:
+    """It may be inside the network: who sets it is trusted."""
+    given = own.open_id()
+    return given and OpenIdProvider(given.issuer, given.client_id, given.client_secret.get_secret_value(), private=True)
