@@ -17,7 +17,7 @@ from services.checkout.explanation import explain
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
-from services.checkout.storage import storage
+from services.checkout.storage import ERASED, storage
 from services.checkout.untold import UntoldStores
 from shared.contracts import (
     approval,
@@ -25,6 +25,7 @@ from shared.contracts import (
     checkout,
     codes,
     delivery_work,
+    erasure,
     fulfillment,
     notifications,
     order_work,
@@ -37,6 +38,7 @@ from shared.contracts import (
     stores,
 )
 from shared.core import Message, Topic
+from shared.shell.postgres.erasing import Erasing
 from shared.shell.service import Invariants, Service
 
 CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
@@ -60,6 +62,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         order_work.ReopenOrder,
         approval.AcceptOrder,
         approval.DeclineOrder,
+        erasure.EraseCustomer,
     ),
     payments.EVENTS: (
         payments.PaymentCaptured,
@@ -143,6 +146,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         approval.OrderApprovalRequested,
         approval.OrderAccepted,
         approval.OrderDeclined,
+        erasure.OrderErased,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
     store_status.STATUS: (store_status.StoreStatusRecord,),
@@ -152,6 +156,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
 
 
 def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service:
+    erasing = Erasing(engine, ERASED, settings.kafka.retention)
     return Service(
         name="checkout",
         cores=CORES,
@@ -167,4 +172,6 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         order_state=Order,
         status_records={Order: status_record, Store: last_record},
         own_reports=[UntoldStores(engine)],
+        upkeep=[erasing.upkeep],
+        tasks=[erasing.run],
     )

@@ -23,6 +23,7 @@ from services.checkout.order_answers import ListedOrder, OrderAnswer
 from services.checkout.store_routes import add_store_routes
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.checkout import CancelOrder, CompleteOrder
+from shared.contracts.erasure import EraseCustomer
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, ReopenOrder
 from shared.contracts.store_settings import ChangeStore
 from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
@@ -51,6 +52,7 @@ COMMANDS = (
     ("POST", "/orders/{key}/reopen", ReopenOrder),
     ("POST", "/orders/{key}/accept", AcceptOrder),
     ("POST", "/orders/{key}/decline", DeclineOrder),
+    ("POST", "/orders/{key}/erase", EraseCustomer),
 )
 
 

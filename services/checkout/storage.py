@@ -18,6 +18,7 @@ from services.checkout.domain.store_change import SettingsChange
 from services.checkout.domain.timeline import TimelineEntry
 from services.checkout.domain.verification import BOUGHT, PAID, BoughtBefore
 from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage
+from shared.shell.postgres.erasing import erasures_of, erasures_table
 from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
@@ -131,6 +132,13 @@ def has_bought(asked: BoughtBefore, row: Mapping[str, Any]) -> bool:
     return (same or row["email"] == asked.email) and row["paid"] > row["refunded"] and row["payment_status"] in PAID
 
 
+erasures = erasures_table(metadata)
+ERASED = (
+    "delete from timeline t using erased e where t.key = e.key and t.at < e.at",
+    "delete from correspondence w using erased e where w.key = e.key and w.at < e.at",
+)
+"""What is erased besides, with an order (`erasing.py`)."""
+
 storage = Storage(
     metadata,
     states=[
@@ -143,6 +151,7 @@ storage = Storage(
         RecordTable(TimelineEntry, timeline),
         RecordTable(SettingsChange, store_changes),
         RecordTable(Written, correspondence),
+        erasures_of(erasures),
     ],
     searches=[Search(BoughtBefore, orders, BOUGHT_BEFORE, has_bought)],
 )

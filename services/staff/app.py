@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.archive_months import keep_months
 from services.staff.domain import CORES, PROJECTION
+from services.staff.erasing import ErasedOrders
 from services.staff.http import routes
 from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.rules import JobRules
@@ -31,6 +32,7 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
     people = People(engine, rules, provider=_provider(own))
     owners = Owners(own.owners(), assertions_of(settings))
     jobs = Jobs(engine, OwnersSender(owners), JobRules(own.keep_exports, own.keep_jobs), zones=set_zones)
+    erasing = ErasedOrders(engine, settings.kafka.retention)
     return Service(
         name="staff",
         cores=CORES,
@@ -41,8 +43,8 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         projection=PROJECTION,
         routes=routes(people, jobs, owners),
         known=people.recognition.find,
-        upkeep=[partial(keep_months, engine), partial(adopt_zones, engine), people.upkeep, jobs.upkeep],
-        tasks=[jobs.run],
+        upkeep=[partial(keep_months, engine), partial(adopt_zones, engine), people.upkeep, jobs.upkeep, erasing.upkeep],
+        tasks=[jobs.run, erasing.run],
         resources=[people.close, owners.close],
     )
 

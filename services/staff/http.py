@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from services.staff.customer_data import add_customer_data
 from services.staff.jobs.jobs import Jobs
 from services.staff.lists import add_lists
 from services.staff.live.routes import add_changes
@@ -28,6 +29,7 @@ def routes(people: People, jobs: Jobs, owners: Owners) -> Routes:
         add_changes(application, api)
         add_reports(application, api)
         add_explanation(application, api, owners)
+        add_customer_data(application, api, owners, people.writes)
         add_owner_commands(application, api, owners, people.writes)
         add_owner_reads(application, api, owners)
 

@@ -30,6 +30,7 @@ from services.checkout.domain.order import (
     PaymentReminder,
     SubmissionOverdue,
 )
+from services.checkout.domain.person import OrderKept
 from shared.contracts import codes, fulfillment, notifications, payments, stock
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.card_verification import PaymentVerificationActionRequired, PaymentVerified
@@ -41,6 +42,7 @@ from shared.contracts.delivery_work import (
     ItemReturned,
     ResentItem,
 )
+from shared.contracts.erasure import EraseCustomer
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, LINK
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, ReopenOrder
@@ -167,11 +169,13 @@ COMMANDS = (
     _command(AcceptOrder(reason="Can be made by May."), "staff:anna"),
     _command(ReopenOrder(note="By telephone."), "staff:anna"),
     _command(DeclineOrder(note="We are fully booked."), "staff:anna"),
+    _command(EraseCustomer(), "staff:anna"),
 )
 TIMERS = (
     Row("accepted by the store's rule", lambda life: ApprovalDue()),
     Row("time to submit is over", _not_submitted),
     Row("time to keep what an opened checkout told is over", lambda life: AbandonedKept()),
+    Row("time to keep an order that has ended is over", lambda life: OrderKept()),
     Row("time to pay is over", _overdue),
     Row("time to pay is over, too early", lambda life: PaymentOverdue()),
     Row("time to pay is over, of a failed payment", _failed_overdue),

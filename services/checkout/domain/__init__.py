@@ -7,6 +7,7 @@ from services.checkout.domain import (  # noqa: F401
     completion,
     correspondence,
     delivery,
+    erasure,
     expiry,
     kept,
     pay_again,

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from services.checkout.domain.order import Extra, Line, Order, moved
+from services.checkout.domain.person import OrderKept, without_person
+from services.checkout.domain.status import ENDED
 from services.checkout.domain.status_record import status_record
 from services.checkout.domain.timeline import LONGEST_TEXT, TimelineEntry, entry
 from shared.contracts.checkout import OrderDeliveryResumed, OrderRefunded, OrderRefundFailed
@@ -60,11 +62,20 @@ class OrderChange(Change[Order]):
         status = {"status": self.state.status}
         self.events = [it.model_copy(update=status) if isinstance(it, WITH_STATUS) else it for it in self.events]
         self.publish(*map(_told, self.untold))
+        if self.changed and self.state.erased_at:
+            self.state = without_person(self.state)
+        self._keep()
         if self.changed or not self.state.revision:
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
         self.record(*self.notes)
         return super().decision()
+
+    def _keep(self) -> None:
+        """From each end of the order on, as its store wanted it when it was placed."""
+        kept, status = self.state.store.keep_orders, self.state.status
+        if kept and not self.state.erased_at and status is not self.before.status and status in ENDED:
+            self.timer(self.context.at + kept, OrderKept())
 
 
 def _told(note: TimelineEntry) -> OrderNoted:

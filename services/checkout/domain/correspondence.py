@@ -64,8 +64,13 @@ def _write(change: OrderChange, kind: str, text: str, message: MessageOrder | No
     )
 
 
+ERASED = Refused("erased", "The customer's personal data was erased. Nothing more is kept of them.")
+
+
 @orders.on(NoteOrder)
 def noted(order: Order, command: NoteOrder, context: Context) -> Decision[Order] | Refused:
+    if order.erased_at:
+        return ERASED
     about_customer = command.about == "customer"
     if about_customer and order.customer is None:
         return NO_CUSTOMER
@@ -78,7 +83,9 @@ def noted(order: Order, command: NoteOrder, context: Context) -> Decision[Order]
 
 
 @orders.on(MessageOrder)
-def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision[Order]:
+def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision[Order] | Refused:
+    if order.erased_at:
+        return ERASED
     change, count = OrderChange(order, context), len(command.attachments)
     _write(change, "message", command.text, command)
     change.set(messages=order.messages + 1)
@@ -92,6 +99,8 @@ def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision
 
 @orders.on(CheckoutAsked)
 def asked(order: Order, command: CheckoutAsked, context: Context) -> Decision[Order] | Refused:
+    if order.erased_at:
+        return ERASED
     if order.asked:
         return Refused("already_asked", "The store has not answered the earlier request yet.")
     if refused := _not_possible(order, command.wants):

@@ -68,6 +68,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         opened=_opened(order),
         retry_after=order.retry_after if order.status in UNPAID else None,
         client_ip=order.origin.client_ip if order.placed_at else None,
+        erased_at=order.erased_at,
     )
 
 
