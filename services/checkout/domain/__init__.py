@@ -20,7 +20,6 @@ from services.checkout.domain import (  # noqa: F401
     stock,
     store_change,
     supply,
-    timeline_events,
 )
 from services.checkout.domain.order import orders
 from services.checkout.domain.product import products

@@ -78,7 +78,7 @@ def noted(order: Order, command: NoteOrder, context: Context) -> Decision[Order]
     email = order.customer.email.lower() if order.customer and about_customer else ""
     _write(change, "customer_note" if about_customer else "note", command.text, email=email)
     change.set(notes=order.notes + 1)
-    change.note(command.type, f"A note on the {command.about} was added.", told=False)
+    change.note(command.type, f"A note on the {command.about} was added.")
     return change.decision()
 
 
@@ -90,7 +90,7 @@ def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision
     _write(change, "message", command.text, command)
     change.set(messages=order.messages + 1)
     text = f"A message of the {command.sender} was handed in."
-    change.note(command.type, text, told=False, attachments=count or None)
+    change.note(command.type, text, attachments=count or None)
     return change.decision()
 
 
@@ -109,7 +109,6 @@ def asked(order: Order, command: CheckoutAsked, context: Context) -> Decision[Or
     _write(change, "asked", command.text)
     change.set(asked=Asked(command.wants, context.at, command.text))
     change.publish(OrderAsked(wants=command.wants, text=command.text))
-    change.note(command.type, f"The customer asks the store to {command.wants} the order.")
     return change.decision()
 
 
@@ -133,8 +132,6 @@ def answered(order: Order, command: AnswerOrder, context: Context) -> Decision[O
     _write(change, "answer", command.text)
     change.set(asked=None)
     change.publish(OrderAnswered(wants=command.wants, granted=command.granted, text=command.text))
-    said = "Granted" if command.granted else "Refused"
-    change.note(command.type, f"{said}: the customer asked the store to {command.wants} the order.")
     if command.granted and command.wants == "cancel":
         cancel(change, reason="The customer asked for it.")
     elif command.granted:
