@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-PARTS = (("integration",), ("simulation",), ("faults",), ("e2e",), ("unit", "contracts"), ("fuzz",), ("browser",))
+PARTS = (("integration",), ("simulation",), ("faults",), ("e2e",), ("unit",), ("contracts", "fuzz"), ("browser",))
 """Each is a run of pytest. The longest come first."""
 AT_ONCE = 2
 LOOK_SECONDS = 0.2

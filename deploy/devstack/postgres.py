@@ -8,10 +8,11 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import asyncpg
@@ -68,11 +69,13 @@ class Postgres:
         password: str,
         children: Children,
         databases: Sequence[str] = SERVICES,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
         self.log = logs / "postgres.log"
         self.port = port
         self.databases = databases
+        self._settings = SETTINGS | dict(settings) | {"port": str(port)}
         self._password = password
         self._children = children
         self.child: Child | None = None
@@ -88,8 +91,7 @@ class Postgres:
         if not (self.folder / "PG_VERSION").is_file():
             await self._initialise(programs, account)
         await asyncio.to_thread(self._clear_remains)
-        settings = SETTINGS | {"port": str(self.port)}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         self.child = await self._children.start(
             "PostgreSQL",
             [str(programs / "postgres"), "-D", str(self.folder), *options],

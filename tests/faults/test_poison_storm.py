@@ -145,7 +145,7 @@ async def only_garbage(system: System) -> Sequence[str]:
     found: list[str] = []
     for service in SERVICES:
         rows = (await system.edges.get(service, "/parked"))["parked"]
-        assert rows
+        assert rows or service == "staff", "staff reads facts into its archive, where garbage is kept"
         for row in rows[:5]:
             assert (await system.edges.get(service, f"/parked/{row['key']}"))["parked"]
         orders = await system.value(

@@ -20,6 +20,10 @@ from tests.integration.moto_s3 import Moto, moto_s3
 _numbers = itertools.count(1)
 
 
+PASSING = {"fsync": "off", "full_page_writes": "off"}
+"""Nothing has to outlive the machine's power here, and each database that is dropped would be a checkpoint on disk."""
+
+
 @pytest_asyncio.fixture(scope="session")
 async def postgres_url(tmp_path_factory: object) -> AsyncIterator[str]:
     """The URL of a server's maintenance database. ORDERBUS_TEST_POSTGRES names a server that is there already."""
@@ -29,7 +33,8 @@ async def postgres_url(tmp_path_factory: object) -> AsyncIterator[str]:
         return
     folder = Path(tmp_path_factory.mktemp("postgres"))  # type: ignore[attr-defined]
     async with Children() as children:
-        server = Postgres(folder / "data", folder, choose(["postgres"])["postgres"], "test", children, databases=())
+        port = choose(["postgres"])["postgres"]
+        server = Postgres(folder / "data", folder, port, "test", children, databases=(), settings=PASSING)
         await server.start()
         yield server.url("postgres")
         await server.stop()

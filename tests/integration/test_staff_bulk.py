@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -121,16 +122,17 @@ def fates(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("seed", range(3))
 async def test_killed_at_random_each_order_gets_its_command_once(api: JobsApi, seed: int) -> None:
     rng, fates = random.Random(seed), Counter[str]()
-    rules = JobRules(lease=0.3, beat=0.1, poll=0.02, batch=10, at_once=3)
-    api.owners.seconds = 0.01
+    deck = itertools.cycle(rng.sample(("", "silent", "frozen"), 3))
+    rules = JobRules(lease=0.3, beat=0.1, poll=0.02, batch=6, at_once=3)
+    api.owners.seconds = 0.02  # so all of it takes longer than workers live
     job = await api.started("bulk", REFUND)
 
     async def killed() -> None:
-        fate = rng.choice(("", "silent", "frozen"))
+        fate = next(deck)
         fates[fate] += 1
         FATE.set(fate)
         worker = asyncio.create_task(Jobs(api.engine, api.owners, rules, lambda: NOW).run())
-        await asyncio.sleep(rng.uniform(0.05, 0.8))
+        await asyncio.sleep(rng.uniform(0.2, 0.9))
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
 

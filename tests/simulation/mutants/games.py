@@ -12,7 +12,7 @@ from shared.contracts.fulfillment import Action
 from tests.simulation.mutants.catalogue import instead, mutant
 
 
-@mutant("a custom field adds a command on a game server")
+@mutant("a custom field adds a command on a game server", seeds=range(2, 10_000))
 def unescaped_field() -> Iterator[None]:
     def as_it_is(value: str, place: Any) -> str:
         return value

@@ -32,7 +32,7 @@ def known_unpaid() -> Iterator[None]:
         yield
 
 
-@mutant("a held order makes its customer known", seeds=range(8, 10_000))
+@mutant("a held order makes its customer known", seeds=range(22, 10_000))
 def known_while_held() -> Iterator[None]:
     def has_paid(asked: Any, row: dict[str, Any]) -> bool:
         return has_bought(asked, row | {"data": row["data"] | {"held": None}})
@@ -41,7 +41,7 @@ def known_while_held() -> Iterator[None]:
         yield
 
 
-@mutant("an account is taken on a customer's word", seeds=range(46, 10_000))
+@mutant("an account is taken on a customer's word", seeds=range(47, 10_000))
 def known_by_word() -> Iterator[None]:
     def said(asked: Any, row: dict[str, Any]) -> bool:
         customer = row["data"].get("customer") or {}

@@ -26,7 +26,7 @@ from tests.simulation.mutants.catalogue import instead, mutant
 # Operations
 
 
-@mutant("a pause counts as a try")
+@mutant("a pause counts as a try", seeds=range(5, 10_000))
 def pause_counts() -> Iterator[None]:
     def counted(
         row: OperationRow, operation: Operation, answer: NotTried | OperatorFault, now: datetime, rng: random.Random
