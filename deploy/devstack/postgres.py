@@ -75,7 +75,7 @@ class Postgres:
         self.log = logs / "postgres.log"
         self.port = port
         self.databases = databases
-        self._settings = SETTINGS | dict(settings) | {"port": str(port)}
+        self._settings = {**SETTINGS, **settings, "port": str(port)}
         self._password = password
         self._children = children
         self.child: Child | None = None

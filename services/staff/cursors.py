@@ -52,13 +52,21 @@ def _value(value: object, type: type) -> object:
         known = datetime.fromisoformat(value) if type is datetime and isinstance(value, str) else value
     except ValueError:
         known = None
-    if isinstance(known, datetime):
-        known = known if known.tzinfo and YEARS[0] <= known.year <= YEARS[1] else None
-    elif (isinstance(known, int) and abs(known) > LARGEST) or (isinstance(known, str) and "\x00" in known):
-        known = None
-    if not isinstance(known, type) or isinstance(known, bool):
+    if not isinstance(known, type) or isinstance(known, bool) or not _fits(known):
         raise WrongCursor("is not the next of an earlier page")
     return known
+
+
+def _fits(value: object) -> bool:
+    """Whether the database takes it."""
+    match value:
+        case datetime():
+            return value.tzinfo is not None and YEARS[0] <= value.year <= YEARS[1]
+        case int():
+            return abs(value) <= LARGEST
+        case str():
+            return "\x00" not in value
+    return True
 
 
 def _check(body: bytes) -> bytes:

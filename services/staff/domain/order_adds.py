@@ -77,8 +77,10 @@ def of_payment(record: PaymentStatusRecord) -> dict[str, Any] | None:
     providers: dict[int, tuple[str, str]] = {}
     paid: set[int] = set()
     for attempt in record.attempts:
-        first, captured = attempt.attempt not in providers, attempt.captured > 0 and attempt.attempt not in paid
-        paid |= {attempt.attempt} if captured else set()
+        first = attempt.attempt not in providers
+        captured = attempt.captured > 0 and attempt.attempt not in paid
+        if captured:
+            paid.add(attempt.attempt)
         providers[attempt.attempt] = provider, method = attempt.provider, attempt.method or ""
         adds.add(
             *(attempt.at, {"provider": provider, "method": f"{provider}/{method}"}),

@@ -26,7 +26,7 @@ PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until the next try while an owner does not answer: twice as long each time. After the longest one the job
 waits for its next turn."""
 PASSES = 8
-"""So often an order that is held up is tried: some three minutes long."""
+"""So often an order that is held up is tried: with two minutes of pauses in all."""
 PENDING = sa.text("""
     select j.order_id, j.position, j.items, coalesce(o.store, '') as store from job_orders j
     left join orders o on o.order_id = j.order_id

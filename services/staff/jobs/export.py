@@ -17,7 +17,7 @@ from services.staff.jobs.export_query import ExportedOrders
 from services.staff.jobs.file import JobFile
 from services.staff.jobs.lease import JobFailed, JobRun
 from services.staff.jobs.requests import ExportRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, may, rights_now
+from services.staff.jobs.rights import TO_EXPORT, may, rights_now
 from services.staff.jobs.selection import selection_of
 from services.staff.jobs.xlsx import Workbook
 from shared.contracts.times import zone_of
@@ -38,7 +38,7 @@ class Exporter:
     async def __call__(self, run: JobRun) -> None:
         request = ExportRequest.model_validate(run.job.request)
         rights = await rights_now(self.engine, run.job.actor, run.job.token)
-        if not all(may(rights, (EXPORT, ORDERS), store) for store in run.job.stores):
+        if not all(may(rights, TO_EXPORT, store) for store in run.job.stores):
             raise JobFailed("Who started this export may not make it any more.")
         orders = await self._orders(run, request)
         file = JobFile(run)

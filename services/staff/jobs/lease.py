@@ -31,21 +31,22 @@ RENEW = sa.text("""
 HOLD = sa.text("select state from jobs where id = :id and lease = :lease for no key update")
 RELEASE = sa.text("update jobs set leased_until = null where id = :id and lease = :lease")
 """What has no end of its lease can be taken at once."""
-AGAIN = sa.text("""
+_STOPS = " ".join(f"when '{asked}' then '{then}'" for asked, then in STOPPED.items())
+"""Staff may have asked again since the runner looked: what they have asked for last counts."""
+AGAIN = sa.text(f"""
     update jobs set problem = :problem, tries = :tries, leased_until = null,
         not_before = now() + make_interval(secs => :seconds),
-        state = case state when 'pausing' then 'paused' when 'cancelling' then 'cancelled' else :state end,
+        state = case state {_STOPS} else :state end,
         ended_at = case when :ended or state = 'cancelling' then now() end
     where id = :id and lease = :lease and state = any(:runs)""")
 END = sa.text("""
     update jobs set state = case when state = 'cancelling' and :state = 'failed' then 'cancelled' else :state end,
         problem = :problem, leased_until = null, ended_at = case when :ended then now() end
     where id = :id and lease = :lease and state = any(:runs)""")
-STOP = sa.text("""
+STOP = sa.text(f"""
     update jobs set leased_until = null, ended_at = case when state = 'cancelling' then now() end,
-        state = case state when 'pausing' then 'paused' when 'cancelling' then 'cancelled' else 'waiting' end
+        state = case state {_STOPS} else 'waiting' end
     where id = :id and lease = :lease and state = any(:runs)""")
-"""As staff have asked for last: another request may have come since the runner saw one."""
 RUNNING = sorted(state.value for state in RUNS)
 
 

@@ -16,7 +16,7 @@ from services.staff.domain.bulk import MOST_ORDERS, command_of, permissions_of, 
 from services.staff.domain.jobs import JobKind
 from services.staff.jobs.job import Asked, Job, KeyReused, NewJob, earlier_job, make_job
 from services.staff.jobs.requests import BulkRequest, ExportRequest, JobRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, START, stores_with, token_of
+from services.staff.jobs.rights import ORDERS, START, TO_EXPORT, stores_with, token_of
 from services.staff.jobs.rules import JobRules
 from services.staff.jobs.selection import Selection, selection_of
 from services.staff.order_conditions import DATE
@@ -60,14 +60,22 @@ class NewJobs:
     async def export(self, caller: Principal, request: ExportRequest, identity: str) -> MadeJob:
         """Raises ProblemResponse."""
         check_filter(request)
-        allowed = stores_with(caller, (EXPORT, ORDERS))
+        allowed = stores_with(caller, TO_EXPORT)
 
         async def make(connection: AsyncConnection, asked: Asked) -> Job:
             stores = await stores_asked(connection, allowed, request)
             await _selected(connection, stores, request)
             zoned = request.model_copy(update={"zone": request.zone or await self.zone_of(connection, stores)})
-            who, keep = (caller.name, token_of(caller)), self.rules.keep_exports
-            new = NewJob(new_id(), JobKind.EXPORT, *who, stores, written(zoned), asked, keep)
+            new = NewJob(
+                id=new_id(),
+                kind=JobKind.EXPORT,
+                actor=caller.name,
+                token=token_of(caller),
+                stores=stores,
+                request=written(zoned),
+                asked=asked,
+                keep=self.rules.keep_exports,
+            )
             return await self._made(connection, new, format=request.format, columns=list(request.columns))
 
         return await self._once(Asked.of(JobKind.EXPORT, identity, request), make)
@@ -79,12 +87,20 @@ class NewJobs:
 
         async def make(connection: AsyncConnection, asked: Asked) -> Job:
             selection = await _selected(connection, await stores_asked(connection, allowed, request), request)
-            id, keep = new_id(), self.rules.keep_jobs
+            id = new_id()
             kept = await _keep(connection, id, selection, of_items=request.choice().chosen.of_items)
-            total, stores = sum(kept.values()), sorted(kept)
-            who = caller.name, token_of(caller)
-            new = NewJob(id, JobKind.BULK, *who, stores, written(request), asked, keep, total)
-            return await self._made(connection, new, action=request.action, orders=total)
+            new = NewJob(
+                id=id,
+                kind=JobKind.BULK,
+                actor=caller.name,
+                token=token_of(caller),
+                stores=sorted(kept),
+                request=written(request),
+                asked=asked,
+                keep=self.rules.keep_jobs,
+                total=sum(kept.values()),
+            )
+            return await self._made(connection, new, action=request.action, orders=new.total)
 
         return await self._once(Asked.of(JobKind.BULK, identity, request), make)
 

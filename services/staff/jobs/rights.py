@@ -15,12 +15,14 @@ from services.staff.jobs.job import Job
 from services.staff.jobs.lease import JobFailed
 from services.staff.jobs.requests import BulkRequest
 from services.staff.people.accounts import ACTOR, SignedIn, account_of, all_rights, read_roles
-from services.staff.people.recognition import of_token
+from services.staff.people.recognition import token_rights
 from services.staff.people.tables import api_tokens
 from shared.shell.http.principals import Principal
 from shared.shell.http.problems import ProblemResponse
 
 READ, START, EXPORT, ORDERS = "job.read", "job.start", "export.make", "order.read"
+TO_EXPORT = EXPORT, ORDERS
+TO_STOP = {JobKind.EXPORT: (EXPORT,), JobKind.BULK: (START,)}
 
 
 async def rights_now(engine: AsyncEngine, actor: str, token: str) -> Collection[Rights] | None:
@@ -32,14 +34,14 @@ async def rights_now(engine: AsyncEngine, actor: str, token: str) -> Collection[
         account = await account_of(connection, id=actor.removeprefix(ACTOR))
         if account is None or account.disabled_at is not None:
             raise JobFailed("The user who started this job is there no more.")
-        rights = all_rights(account, await read_roles(connection))
+        known = await read_roles(connection)
         if not token:
-            return rights
+            return all_rights(account, known)
         valid = sa.and_(api_tokens.c.id == token, api_tokens.c.expires_at > sa.func.now())
         row = (await connection.execute(sa.select(api_tokens).where(valid))).one_or_none()
         if row is None:
             raise JobFailed("The token by which this job was started is valid no more.")
-        return of_token(rights, row)
+        return token_rights(account, known, row)
 
 
 def token_of(caller: Principal) -> str:
@@ -50,7 +52,7 @@ def token_of(caller: Principal) -> str:
 def needed_for(job: Job) -> tuple[str, ...]:
     """What one needs, in all of its stores, to make such a job, or to go on with it."""
     if job.kind is JobKind.EXPORT:
-        return EXPORT, ORDERS
+        return TO_EXPORT
     choice = BulkRequest.model_validate(job.request).choice()
     return START, ORDERS, *permissions_of(command_of(choice))
 

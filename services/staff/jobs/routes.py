@@ -19,7 +19,7 @@ from services.staff.jobs.file import file_parts
 from services.staff.jobs.job import Job, change_job, find_job, jobs_before
 from services.staff.jobs.new_jobs import MadeJob, NewJobs
 from services.staff.jobs.requests import BulkRequest, ExportRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, READ, START, needed_for
+from services.staff.jobs.rights import EXPORT, READ, START, TO_EXPORT, TO_STOP, needed_for
 from services.staff.jobs.tables import job_orders
 from services.staff.jobs.views import ActionList, JobPage, JobResult, JobResults, JobView, actions_for, view_of
 from services.staff.order_list import Chosen, Store
@@ -166,8 +166,7 @@ class JobRoutes:
         async def handle(request: web.Request) -> web.StreamResponse:
             async with self._jobs.engine.begin() as connection:
                 job = await _job(connection, request, locked=True)
-                may_start = needed_for(job)
-                _check_may(request, job, may_start if asked == "resume" else may_start[:1])
+                _check_may(request, job, needed_for(job) if asked == "resume" else TO_STOP[job.kind])
                 state = await change_job(connection, job, asked, self._jobs.now())
                 if state is None:
                     title = why_not(job.kind, job.state, asked)
@@ -185,7 +184,7 @@ class JobRoutes:
     async def file(self, request: web.Request) -> web.StreamResponse:
         async with self._jobs.engine.begin() as connection:
             job = await _job(connection, request)
-            _check_may(request, job, (EXPORT, ORDERS))
+            _check_may(request, job, TO_EXPORT)
             if job.file is None or job.file_size is None or job.state is not JobState.DONE:
                 title = f"This job is {job.state}: it has no file." if job.kind is JobKind.EXPORT else "It has no file."
                 raise ProblemResponse(HTTPStatus.CONFLICT, title, "no_file")

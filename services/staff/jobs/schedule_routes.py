@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.staff.domain.schedule import next_month
 from services.staff.jobs.new_jobs import NewJobs, check_filter, stores_asked, written
 from services.staff.jobs.requests import ScheduleRequest
-from services.staff.jobs.rights import EXPORT, ORDERS, stores_with, token_of
+from services.staff.jobs.rights import EXPORT, TO_EXPORT, stores_with, token_of
 from services.staff.jobs.routes import ROOT
 from services.staff.jobs.schedules import Schedule, all_schedules
 from services.staff.jobs.tables import job_schedules
@@ -66,7 +66,7 @@ class ScheduleRoutes:
         export, jobs = given.export, self._jobs
         check_filter(export)
         _check_period(given)
-        allowed, id = stores_with(caller, (EXPORT, ORDERS)), _id_of(identity_of(request))
+        allowed, id = stores_with(caller, TO_EXPORT), _id_of(identity_of(request))
         async with jobs.engine.begin() as connection:
             if earlier := await _earlier(connection, id, given):
                 return json_response(_view(earlier))

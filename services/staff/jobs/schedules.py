@@ -69,9 +69,16 @@ async def _make_next(jobs: NewJobs, now: datetime) -> bool:
                 update={"filter": schedule.request.filter.model_copy(update=period), "zone": schedule.zone}
             )
             asked = Asked.of(JobKind.EXPORT, f"schedule {schedule.id} {end.isoformat()}", request)
-            keep = jobs.rules.keep_exports
-            who = schedule.actor, schedule.token
-            new = NewJob(new_id(), JobKind.EXPORT, *who, stores, written(request), asked, keep)
+            new = NewJob(
+                id=new_id(),
+                kind=JobKind.EXPORT,
+                actor=schedule.actor,
+                token=schedule.token,
+                stores=stores,
+                request=written(request),
+                asked=asked,
+                keep=jobs.rules.keep_exports,
+            )
             if job := await make_job(connection, new, now):
                 values["last_job"] = job.id
                 about: dict[str, audit_log.Ids] = {"stores": list(stores), "schedule": schedule.id}

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.staff.domain.roles import BUILT_IN, GivenRole, Rights, Role, rights_of
-from services.staff.people.tables import grants, passkeys, roles, users
+from services.staff.people.tables import api_tokens, grants, passkeys, roles, sessions, users
 from shared.shell.http.principals import Grant, Principal
 
 ACTOR = "user:"
@@ -111,6 +111,12 @@ async def write_roles(connection: AsyncConnection, user: str, given: Iterable[Gi
     rows = [{"user_id": user, "role": each.role, "store": each.store} for each in sorted(set(given))]
     if rows:
         await connection.execute(sa.insert(grants), rows)
+
+
+async def end_access(connection: AsyncConnection, user: str) -> None:
+    """Their sessions and API tokens."""
+    for table in (sessions, api_tokens):
+        await connection.execute(sa.delete(table).where(table.c.user_id == user))
 
 
 def all_rights(account: Account, known: Mapping[str, Role]) -> tuple[Rights, ...]:

@@ -25,6 +25,7 @@ from services.staff.people.accounts import (
     Account,
     account_of,
     all_rights,
+    end_access,
     folded_email,
     read_roles,
     write_roles,
@@ -33,7 +34,7 @@ from services.staff.people.credentials import INVITATION, digest_of, new_id, new
 from services.staff.people.limits import INVITE, MANAGE, by_permission, require_rights, rights_to_give, stores_given
 from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
-from services.staff.people.tables import api_tokens, invitations, sessions, users
+from services.staff.people.tables import invitations, users
 from services.staff.people.views import Address, NewPassword, PersonName, RoleName, StoreOrAll, UserView, user_view
 from shared.contracts.values import Given
 from shared.shell.http.access import OWN_STORES, PRINCIPAL, add_public, add_route
@@ -200,8 +201,7 @@ class InvitationRoutes:
             user = row.user_id or await _joined(connection, people, row.email, given.name)
             changed = {"password": password, "name": given.name}
             await connection.execute(sa.update(users).where(users.c.id == user).values(changed))
-            for table in (sessions, api_tokens):
-                await connection.execute(sa.delete(table).where(table.c.user_id == user))
+            await end_access(connection, user)
             account = await account_of(connection, id=user)
             if account is None:
                 raise _used()

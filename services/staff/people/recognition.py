@@ -4,7 +4,7 @@ every worker."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.staff.domain.roles import EVERY_STORE, Rights, narrowed, rights_of
+from services.staff.domain.roles import EVERY_STORE, Rights, Role, narrowed, rights_of
 from services.staff.people.accounts import Account, SignedIn, account_of, grants_of, read_roles, session_rights
 from services.staff.people.credentials import API, SESSION, digest_of
 from services.staff.people.rules import PeopleRules, utc_now
@@ -82,13 +82,13 @@ class Recognition:
             return None
         if row.seen_at is None or row.seen_at < now - SEEN:
             await connection.execute(sa.update(table).where(table.c.digest == digest).values(seen_at=now))
-        whole = rights_of(account.given, await read_roles(connection), second_factor=row.second_factor)
-        rights = of_token(whole, row)
+        rights = token_rights(account, await read_roles(connection), row)
         return _principal(account, rights, row.expires_at, token=row.id, second_factor=row.second_factor)
 
 
-def of_token(whole: Iterable[Rights], row: sa.Row[Any]) -> tuple[Rights, ...]:
+def token_rights(account: Account, known: Mapping[str, Role], row: sa.Row[Any]) -> tuple[Rights, ...]:
     """What is left of a user's rights for their token."""
+    whole = rights_of(account.given, known, second_factor=row.second_factor)
     return narrowed(whole, row.permissions, None if EVERY_STORE in row.stores else frozenset(row.stores))
 
 

@@ -12,12 +12,12 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.staff.people import audit_log
-from services.staff.people.accounts import account_of, accounts_after, read_roles, write_roles
+from services.staff.people.accounts import account_of, accounts_after, end_access, read_roles, write_roles
 from services.staff.people.invitations import Link, invite
 from services.staff.people.limits import MANAGE, changeable, require_rights, rights_to_give, visible
 from services.staff.people.people import People
 from services.staff.people.sign_in import GONE
-from services.staff.people.tables import api_tokens, passkeys, sessions, users
+from services.staff.people.tables import passkeys, sessions, users
 from services.staff.people.views import RoleInStore, UserView, given_roles, user_view
 from services.staff.unchanged import IF_NONE_MATCH, NOT_MODIFIED, kept_response
 from shared.contracts.values import Given
@@ -129,8 +129,7 @@ class UserRoutes:
         caller, user = request[PRINCIPAL], request.match_info["user"]
         async with self._people.writes.begin() as connection:
             await changeable(connection, caller, user, await read_roles(connection))
-            await end_sessions_of(connection, user)
-            await end_tokens_of(connection, user)
+            await end_access(connection, user)
             await audit_log.record(connection, caller.name, "user.sessions_ended", user)
         self._people.recognition.forget()
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -154,8 +153,7 @@ class UserRoutes:
             at = self._people.now() if disabled else None
             await connection.execute(sa.update(users).where(users.c.id == user).values(disabled_at=at))
             if disabled:
-                await end_sessions_of(connection, user)
-                await end_tokens_of(connection, user)
+                await end_access(connection, user)
             kind = "user.disabled" if disabled else "user.enabled"
             await audit_log.record(connection, caller.name, kind, user)
         return await self._changed(request)
@@ -172,7 +170,3 @@ class UserRoutes:
 
 async def end_sessions_of(connection: AsyncConnection, user: str, *, but: str = "") -> None:
     await connection.execute(sa.delete(sessions).where(sessions.c.user_id == user, sessions.c.id != but))
-
-
-async def end_tokens_of(connection: AsyncConnection, user: str) -> None:
-    await connection.execute(sa.delete(api_tokens).where(api_tokens.c.user_id == user))

@@ -126,7 +126,7 @@ class Fold:
     ) -> None:
         """The last that can be read; those behind it are parked."""
         unread: list[ParkedRow] = []
-        for record in reversed(_by_revision(records) if len(records) > 1 else records):
+        for record in reversed(_by_revision(records)):
             try:
                 row = self._read(record)
             except UnknownMessage:
@@ -175,11 +175,12 @@ class Fold:
         return ShownRow(row, found, erased)
 
 
-def _by_revision(records: Sequence[BusRecord]) -> list[BusRecord]:
+def _by_revision(records: Sequence[BusRecord]) -> Sequence[BusRecord]:
     """As they came, but where an earlier one was sent late: by a relay that did not know yet that another one had its
     place. Before and after one that erases, each by themselves, as if read apart."""
-    found, revision = list[tuple[int, int, BusRecord]](), 0
-    erased = 0
+    if len(records) == 1:
+        return records
+    found, erased, revision = list[tuple[int, int, BusRecord]](), 0, 0
     for record in records:
         if record.value is None:
             erased, revision = erased + 1, 0
