@@ -37,7 +37,7 @@ from shared.contracts import (
     stores,
 )
 from shared.core import Message, Topic
-from shared.shell.postgres.erasing import Erasing
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.service import Invariants, Service
 
 CONSUMES: Mapping[Topic, Collection[type[Message]]] = {

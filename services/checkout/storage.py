@@ -17,7 +17,7 @@ from services.checkout.domain.store import Store
 from services.checkout.domain.store_change import SettingsChange
 from services.checkout.domain.verification import BOUGHT, PAID, BoughtBefore
 from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage
-from shared.shell.postgres.erasing import erasures_of, erasures_table
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
@@ -124,7 +124,7 @@ ERASED = (
     "delete from timeline t using erased e where t.key = e.key and t.at < e.at",
     "delete from correspondence w using erased e where w.key = e.key and w.at < e.at",
 )
-"""What is erased besides, with an order (`erasing.py`)."""
+"""What is erased besides, with an order (`erasure.py`)."""
 
 storage = Storage(
     metadata,

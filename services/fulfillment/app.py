@@ -71,7 +71,7 @@ from shared.contracts.fulfillment import (
 )
 from shared.core import Message, Topic
 from shared.setting_types import keys_in
-from shared.shell.postgres.erasing import Erasing
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Recall, Service
 

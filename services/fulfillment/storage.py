@@ -20,7 +20,7 @@ from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.domain.staff_waits import is_all_cancelled
 from services.fulfillment.domain.stock import Stock, StockMovement
 from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
-from shared.shell.postgres.erasing import erasures_of, erasures_table
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import read_state, state_table
 from shared.shell.postgres.waiting import Waiting, waiting
 
@@ -183,7 +183,7 @@ ERASED = (
     "delete from downloads d using erased e where d.order_key = e.key",
     "delete from role_grants g using erased e where g.order_key = e.key",
 )
-"""What is erased besides, with an order (`erasing.py`)."""
+"""What is erased besides, with an order (`erasure.py`)."""
 
 storage = Storage(
     metadata,

@@ -26,7 +26,7 @@ from shared.contracts import approval, checkout, delivery_work, erasure, notific
 from shared.core import Message, Operation, Ref, Topic
 from shared.pay_links import PayLinks
 from shared.shell.http.outbound import Outbound
-from shared.shell.postgres.erasing import Erasing
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.service import Invariants, Recall, Service
 
 TO_ITSELF: list[type[Message]] = [notifications.PauseWebhook, notifications.ReplayWebhooks, notifications.ResendMails]

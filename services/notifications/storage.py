@@ -20,7 +20,7 @@ from services.notifications.domain.records import EmailAttempt, FeedEntry, Webho
 from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
 from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage, WrittenByNewer
-from shared.shell.postgres.erasing import erasures_of, erasures_table
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import read_state, state_table
 
 S = TypeVar("S")
@@ -123,7 +123,7 @@ ERASED = (
     "update delivery_attempts a set result = '' from erased e where a.key = e.key and a.result <> ''",
     "delete from operations o using erased e where o.key = e.key and o.requested_at < e.at",
 )
-"""What is erased besides, with an order (`erasing.py`): also what was still to be sent."""
+"""What is erased besides, with an order (`erasure.py`): also what was still to be sent."""
 
 storage = Storage(
     metadata=metadata,

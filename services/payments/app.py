@@ -36,7 +36,7 @@ from services.payments.storage import ERASED, storage
 from shared.contracts import approval, card_verification, checkout, erasure, order_work, pay_page, payments
 from shared.core import Message, Topic
 from shared.pay_links import PayLinks
-from shared.shell.postgres.erasing import Erasing
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from services.payments.domain.ledger import AttemptRecord, LedgerEntry, RefundRecord
 from services.payments.domain.payment import Payment
 from shared.shell.ports.tables import RecordTable, StateTable, Storage
-from shared.shell.postgres.erasing import erasures_of, erasures_table
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
@@ -119,7 +119,7 @@ ERASED = (
         where a.key = e.key and (a.card_brand, a.card_last4, a.text) <> ('', '', '')""",
     "update refunds r set note = '', text = '' from erased e where r.key = e.key and (r.note, r.text) <> ('', '')",
 )
-"""What is erased besides, with an order (`erasing.py`). The ledger stays."""
+"""What is erased besides, with an order (`erasure.py`). The ledger stays."""
 
 storage = Storage(
     metadata=metadata,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.archive_months import keep_months
 from services.staff.domain import CORES, PROJECTION
-from services.staff.erasing import ErasedOrders
+from services.staff.erased_orders import ErasedOrders
 from services.staff.http import routes
 from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.rules import JobRules

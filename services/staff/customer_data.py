@@ -15,6 +15,7 @@ import orjson
 import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import TypedDict
 
 from services.staff.archived import find_order
 from services.staff.jobs.owner import CommandOutcome, OrderCommand, OwnerAway
@@ -75,6 +76,42 @@ class CustomerChoice(Given):
     """The `next` of the answer before."""
 
 
+class KnownEvent(TypedDict):
+    """An archived event, or a status record as it was told then."""
+
+    at: datetime
+    """When it happened, by its sender's clock."""
+    topic: str
+    """Where it was sent."""
+    type: str
+    """Its wire type."""
+    actor: str
+    """Whose doing it was."""
+    body: Any
+    """Its contents; as text where they are no JSON."""
+
+
+class KnownOrder(TypedDict):
+    """All that is known of an order. What its service does not know, or did not tell, is null."""
+
+    order_id: str
+    """The order's id."""
+    order: Json | None
+    """As checkout shows it, with what is written about it."""
+    payment: Json | None
+    """As payments shows it."""
+    deliveries: Json | None
+    """As fulfillment shows them."""
+    downloads: Json | None
+    """As fulfillment shows them."""
+    messages: Json | None
+    """Its emails and webhook deliveries, as notifications shows them."""
+    records: Json
+    """The latest status records, by part."""
+    events: list[KnownEvent]
+    """What is archived of it, oldest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerExport:
     """All that is known of a customer's orders in a store: what each service tells, and the archive of its events."""
@@ -85,8 +122,8 @@ class CustomerExport:
     """The store's id."""
     at: datetime
     """When it was put together."""
-    orders: Annotated[list[Json], Holds(list[dict[str, Any]])]
-    """By order: `order_id`, what each service answers, the status records and the archived `events`."""
+    orders: Annotated[list[Json], Holds(list[KnownOrder])]
+    """Those that were found."""
     missing: list[str]
     """Services that did not answer: ask again."""
     next: str | None
@@ -95,7 +132,7 @@ class CustomerExport:
 
 @dataclass(frozen=True, slots=True)
 class ErasedCustomerOrder:
-    """An order, and what became of its erasure."""
+    """An order, and the outcome of its erasure."""
 
     order_id: str
     """The order's id."""

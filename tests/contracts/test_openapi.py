@@ -72,7 +72,7 @@ def test_whatever_it_refers_to_is_there(service: str) -> None:
 OF_SIGN_IN = ("/api/v1/session", "/api/v1/invitations/accept")
 """Public routes that refuse wrong passwords, and pages of other sites."""
 
-KNOWN_BY = {"staff": [{"token": []}, {"session": []}]}
+KNOWN_BY: dict[str, list[dict[str, list[str]]]] = {"staff": [{"token": []}, {"session": []}]}
 """Staff's users, by a cookie, too: the others know tokens alone."""
 
 

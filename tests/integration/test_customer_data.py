@@ -22,12 +22,12 @@ from services.staff.storage import orders, saved_views
 from shared.contracts.checkout import CancelOrder
 from shared.core import codec
 from shared.shell.http.assertions import Assertions
-from shared.shell.postgres.erasing import Erasing
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.postgres.tables import read_state
 from tests.http_edges import ASSERTION_KEY
 from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import Browser, staff_api, staff_engine
-from tests.integration.test_erasing import WEEK
+from tests.integration.test_erasure import WEEK
 from tests.integration.test_owner_commands import FOREIGN, OWN, Api, Rig, running_checkout
 from tests.unit.checkout.examples import ADA
 

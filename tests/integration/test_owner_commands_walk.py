@@ -95,7 +95,8 @@ async def test_every_route_with_every_role_in_each_store(rig: Rig, role: str, gi
     browser = await rig.staff.signed_in("caller", (role, given))
     wrong, through = [], []
     for command in (*owner_commands(), *owner_reads()):
-        path, body = path_of(command, about), None if command.method == "GET" else {}
+        path = path_of(command, about)
+        body: dict[str, Any] | None = None if command.method == "GET" else {}
         status = (await browser.ask(command.method, f"/{command.owner}{path}", body, headers=HEADERS)).status
         right = expected(command, role, given, about)
         if status != right:

@@ -32,7 +32,7 @@ def approval_due(order: Order, timer: ApprovalDue, context: Context) -> Decision
     change, waits = OrderChange(order, context), order.status is OrderStatus.RECEIVED
     due = waits and order.accepted_by_rule and order.reserved and order.is_verified
     if not due or order.held:
-        change.heard("order.accept", "To be accepted by the store's rule.", actor="system")
+        change.received("order.accept", "To be accepted by the store's rule.", actor="system")
         if due:
             change.set(accepted_by_rule=False)
             ask_staff(change)

@@ -25,7 +25,7 @@ class OrderChange(Change[Order]):
 
     def __init__(self, order: Order, context: Context) -> None:
         super().__init__(order, context)
-        self._heard: tuple[str, str, dict[str, Any]] = ("", "", {})
+        self._received: tuple[str, str, dict[str, Any]] = ("", "", {})
         self._noted: list[OrderNoted] = []
 
     def move_to(self, status: OrderStatus, message: str | None = None) -> None:
@@ -42,9 +42,9 @@ class OrderChange(Change[Order]):
             changed = replace(changed, trouble_since=(same or self.context.at) if changed.trouble else None)
         self.state = self.state.with_part(changed)
 
-    def heard(self, what: str, text: str, /, **detail: Any) -> None:
+    def received(self, what: str, text: str, /, **detail: Any) -> None:
         """What the message says, to be told if it has no effect."""
-        self._heard = what, text, detail
+        self._received = what, text, detail
 
     def note(self, what: str, text: str, /, **detail: Any) -> None:
         """Tell what no other event says, for the timeline."""
@@ -52,7 +52,7 @@ class OrderChange(Change[Order]):
 
     def without_effect(self, why: str = "") -> Decision[Order]:
         """The message came too late, or again, and changes nothing. `why`: if not because of the order's status."""
-        what, text, detail = self._heard
+        what, text, detail = self._received
         because = f"(No effect: {why or f'the order is {self.state.status_in_words}'}.)"
         self.note(what, f"{text[: LONGEST_TEXT - len(because) - 1]} {because}", **detail)
         return self.decision()

@@ -37,7 +37,7 @@ TO_START = "Waits for staff to start its delivery."
 @orders.on(ItemDelivered)
 def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[Order]:
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
-    change.heard(fact.type, f"{_title(order, part, fact)} delivered.", item=fact.item)
+    change.received(fact.type, f"{_title(order, part, fact)} delivered.", item=fact.item)
     if part is None or part.has_ended or not _can_be_given(order, part):
         return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given, fact))
@@ -49,7 +49,7 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     """One of several actions is done: the customer gets what it brings, once nothing more is about to come. Or one was
     ended, so that nothing more is."""
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
-    change.heard(fact.type, f"{_title(order, part, fact)} delivered in part.", item=fact.item)
+    change.received(fact.type, f"{_title(order, part, fact)} delivered in part.", item=fact.item)
     if given and (part is None or part.has_ended or not _can_be_given(order, part)):
         return change.without_effect(_why_not(part))
     if part and not part.refunded_whole:
@@ -98,7 +98,7 @@ def _with(part: Line | Extra, given: Instructions, fact: ItemDelivered | ItemPro
 @orders.on(ItemWaiting)
 def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
-    change.heard(fact.type, f"{_title(order, part, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
+    change.received(fact.type, f"{_title(order, part, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect(_why_not(part))
     if part.has_failed:  # another of its actions has: staff know
@@ -113,7 +113,7 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
 def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
     text = f"{_title(order, part, fact)} could not be delivered: {fact.text}"
-    change.heard(fact.type, text, item=fact.item, code=fact.code)
+    change.received(fact.type, text, item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.FAILED, trouble=fact.text)
@@ -126,7 +126,7 @@ def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
 def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
     how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
-    change.heard(fact.type, f"Retrying the delivery of {_title(order, part, fact)}{how}.", item=fact.item)
+    change.received(fact.type, f"Retrying the delivery of {_title(order, part, fact)}{how}.", item=fact.item)
     if part is None or not order.is_deliverable:
         return change.without_effect(_why_not(part))
     status = DeliveryStatus(fact.status)
@@ -140,7 +140,7 @@ def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order
 def revoked(order: Order, fact: ItemRevoked, context: Context) -> Decision[Order]:
     """After a refund, a cancellation or an expiry: it counts in every status."""
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
-    change.heard(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
+    change.received(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
     if part is None:
         return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.REVOKED, trouble="", **SENT)
@@ -152,7 +152,7 @@ def revocation_failed(order: Order, fact: ItemRevocationFailed, context: Context
     """Nothing more of the item may be about to come: then it waits for staff."""
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
     text = f"Access to {order.name_of(fact.item)} could not be revoked: {fact.text}"[:2000]
-    change.heard(fact.type, text, item=fact.item, code=fact.code)
+    change.received(fact.type, text, item=fact.item, code=fact.code)
     if part is None or order.is_unpaid:
         return change.without_effect(_why_not(part))
     if (

@@ -43,7 +43,7 @@ def payment_overdue(order: Order, timer: PaymentOverdue | FailedPaymentOverdue, 
     change = OrderChange(order, context)
     waits = order.status is OrderStatus.PENDING_PAYMENT or order.payment_failed
     if not waits and order.completion is None:
-        change.heard("order.payment_overdue", "The time to pay is over.")
+        change.received("order.payment_overdue", "The time to pay is over.")
         return change.without_effect()
     if order.charge is ChargeState.NONE:
         expire(change, NOT_PAID)
@@ -66,7 +66,7 @@ def ask_payments(change: OrderChange, text: str) -> None:
 def submission_overdue(order: Order, timer: SubmissionOverdue, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     if order.status is not OrderStatus.CREATED:
-        change.heard("order.submission_overdue", "The time to submit the checkout is over.")
+        change.received("order.submission_overdue", "The time to submit the checkout is over.")
         return change.without_effect()
     expire(change, NOT_SUBMITTED)
     return change.decision()

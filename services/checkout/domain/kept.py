@@ -41,7 +41,7 @@ def erased(order: Order, timer: AbandonedKept, context: Context) -> Decision[Ord
     without."""
     change = OrderChange(order, context)
     if order.placed_at is not None:
-        change.heard("checkout.kept", "What the checkout told when it was opened was kept long enough.")
+        change.received("checkout.kept", "What the checkout told when it was opened was kept long enough.")
         return change.without_effect("it was submitted")
     if order.status is OrderStatus.CREATED:  # its time is over as well
         expire(change, NOT_SUBMITTED)

@@ -33,7 +33,7 @@ def retry_requested(order: Order, retry: PaymentRetryRequested, context: Context
     text = f"The customer wants to pay again after attempt {retry.attempt}, on the pay page."
     why = _why_not(order, retry, context.at)
     if why is not None:
-        change.heard(retry.type, text, attempt=retry.attempt)
+        change.received(retry.type, text, attempt=retry.attempt)
         return change.without_effect(why)
     change.set(choice=_choice(retry))
     request_payment(change, retry.return_url)
@@ -46,7 +46,7 @@ def _card_given(order: Order, retry: PaymentRetryRequested, after: int, context:
     why = _why_no_card(order, retry, after, context.at)
     if why is not None:
         text = f"The customer gives another card after verification {after}, on the pay page."
-        change.heard(retry.type, text, verification=after)
+        change.received(retry.type, text, verification=after)
         return change.without_effect(why)
     change.set(choice=_choice(retry))
     request_verification(change, retry.return_url)

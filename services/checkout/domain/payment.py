@@ -149,7 +149,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
         change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", **detail)
         return change.decision()
     if order.paid or not (order.status in CAPTURE_COUNTS or order.payment_failed):
-        change.heard(fact.type, text, **detail)
+        change.received(fact.type, text, **detail)
         return change.without_effect("it is paid already" if order.paid else "")
     in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
     if not in_full:
@@ -208,7 +208,7 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
         _ask_to_pay_again(change, fact)
     if not awaited:
         text = f"Payment attempt {fact.attempt} declined: {fact.text}"
-        change.heard(fact.type, text, attempt=fact.attempt, code=fact.code)
+        change.received(fact.type, text, attempt=fact.attempt, code=fact.code)
         end_check(change)
         return change.without_effect(_why_not_awaited(order))
     if over:
@@ -251,7 +251,7 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
 @orders.on(PaymentActionRequired)
 def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
-    change.heard(fact.type, text, attempt=fact.attempt)
+    change.received(fact.type, text, attempt=fact.attempt)
     if not _awaited(order, fact.attempt):
         return change.without_effect(_why_not_awaited(order))
     if order.is_closing:

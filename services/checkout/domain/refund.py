@@ -25,7 +25,7 @@ from shared.core.money import allocate
 def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     how = " in another way than by the payment provider" if fact.recorded else ""
-    change.heard(fact.type, f"{money(fact.amount, fact.currency)} refunded{how}.", refund=fact.refund)
+    change.received(fact.type, f"{money(fact.amount, fact.currency)} refunded{how}.", refund=fact.refund)
     end_return_refused(change)
     if order.elsewhere and not order.in_ledger:
         end_refund_message(change)

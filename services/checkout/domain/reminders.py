@@ -36,7 +36,7 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
     """Only while the customer can act. A time that has passed meanwhile is left out."""
     change, start = OrderChange(order, context), _start(order)
     if why := _no_reminder(order, context.at):
-        change.heard(OrderPaymentReminder.type, "Time to remind of the payment.")
+        change.received(OrderPaymentReminder.type, "Time to remind of the payment.")
         return change.without_effect(why)
     due = sum(start + wait <= context.at for wait in order.reminders)
     if due <= order.reminded:  # a later start was set since

@@ -38,7 +38,7 @@ WAITS: Mapping[StaffAction, Mapping[str, Any]] = {
 def noted(order: Order, fact: DeliveryNoted, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     if fact.action in WAITS and order.status in CLOSED:
-        change.heard(fact.type, f"{WORDS[fact.action]}. {fact.text}".strip(), action=fact.action)
+        change.received(fact.type, f"{WORDS[fact.action]}. {fact.text}".strip(), action=fact.action)
         return change.without_effect()
     if fact.action in WAITS:
         change.set(**({"held": fact.text} if fact.action == "held" else WAITS[fact.action]))
@@ -53,7 +53,7 @@ def resent(order: Order, fact: DeliveryResent, context: Context) -> Decision[Ord
     change = OrderChange(order, context)
     kept = [item for item in fact.items if _is_kept(order, item)]
     names = ", ".join(dict.fromkeys(order.name_of(item.item) for item in fact.items))
-    change.heard(fact.type, f"Not sent to the customer: {names}.")
+    change.received(fact.type, f"Not sent to the customer: {names}.")
     if not kept or not order.is_deliverable:
         return change.without_effect("" if kept else "it was refunded or revoked since")
     for given in in_messages([_given(order, item) for item in kept]):
@@ -81,7 +81,7 @@ def waits_for_staff(order: Order, fact: DeliveryWaitsForStaff, context: Context)
     """It changes nothing of the order. Of what waited when staff completed it by hand they are not told again, but of
     access that is left."""
     change = OrderChange(order, context)
-    change.heard(fact.type, f"{'Still waits' if fact.again else 'Waits'} for staff. {fact.text}")
+    change.received(fact.type, f"{'Still waits' if fact.again else 'Waits'} for staff. {fact.text}")
     was_completed = order.completed_at is not None and fact.since < order.completed_at
     if not fact.access_left and (was_completed or not order.is_deliverable):
         return change.without_effect()

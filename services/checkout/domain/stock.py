@@ -18,7 +18,7 @@ WAITS_FOR_STOCK = (RECEIVED, PENDING)
 @orders.on(StockReserved)
 def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.heard(fact.type, "Stock reserved.")
+    change.received(fact.type, "Stock reserved.")
     if order.status not in WAITS_FOR_STOCK or order.reserved:
         return change.without_effect(_decided(order))
     change.set(reserved=True)
@@ -34,7 +34,7 @@ def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decis
 @orders.on(StockRefused)
 def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.heard(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
+    change.received(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
     if order.status not in WAITS_FOR_STOCK or order.reserved:
         return change.without_effect(_decided(order))
     cancel(change, reason="Sold out.", code="sold_out", sold_out=fact.skus)

@@ -45,7 +45,7 @@ def drop_plain_rows(op: Any, *tables: str) -> None:
 
 
 def add_erasures(op: Any) -> None:
-    """What was erased of customers (`erasing.py`)."""
+    """What was erased of customers (`erasure.py`)."""
     op.execute("""create table erasures (
         key text not null, id uuid not null, at timestamptz not null, done boolean not null default false,
         primary key (key, id)

@@ -19,11 +19,11 @@ import services.fulfillment.storage
 import services.notifications.storage
 import services.payments.storage
 from services.registry import SERVICES
-from services.staff.erasing import ErasedOrders
+from services.staff.erased_orders import ErasedOrders
 from services.staff.storage import read_models
 from shared.shell.ports.tables import Storage
 from shared.shell.postgres.engine import new_engine
-from shared.shell.postgres.erasing import Erasing
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 
@@ -58,7 +58,7 @@ STAYS = {
     "email_attempts": {"message"},
     "delivery_attempts": {"message", "endpoint", "event"},
 }
-"""Of rows that stay without what is personal: ids and words of ours."""
+"""Of rows that stay without what is personal: our own ids and words."""
 
 
 class Database:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.archive import RECORDS
 from shared.contracts.erasure import OrderErased
-from shared.shell.postgres.erasing import EVERY, LONGER, OF_SHELL, erase_rows
+from shared.shell.postgres.erasure import EVERY, LONGER, OF_SHELL, erase_rows
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 200
