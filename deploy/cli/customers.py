@@ -71,7 +71,7 @@ async def erase(
     if as_json:
         console.show_json({"orders": orders})
     else:
-        console.show_page("orders", COLUMNS, orders, _cells, None)
+        console.show_page("orders", COLUMNS, orders, _cells, "")
     left = sum(order["state"] != "done" for order in orders)
     if left:
         raise Failure(f"Not erased: {counted(left, 'order')}. Try again when what they wait for is over.")
