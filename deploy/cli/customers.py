@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import orjson
 import typer
@@ -14,6 +13,8 @@ from deploy.cli import console
 from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey
+from deploy.cli.outcome import Attempt, new_key
+from deploy.cli.services import INCOMPLETE
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient, store_path
 from shared.plurals import counted
@@ -46,7 +47,7 @@ async def export(
     else:
         _write(out, orjson.dumps(whole, option=orjson.OPT_INDENT_2))
     if missing:
-        raise Failure(f"This is not all: {', '.join(missing)} did not answer. Try again.")
+        raise Failure(f"This is not all: {', '.join(missing)} did not answer. Try again.", INCOMPLETE)
 
 
 @on_event_loop
@@ -64,9 +65,11 @@ async def erase(
     """
     if not yes:
         raise UsageError("This cannot be undone. Add --yes to erase it.")
-    identity = idempotency_key or str(uuid4())
+    identity = new_key(idempotency_key)
+    attempt = Attempt("the orders were erased", f"orderbus customers export {email} --store {store}", identity)
     async with api_client(data) as api:
-        pages = [page async for page in _pages(api, store, "erase", email, identity)]
+        with attempt.reported():
+            pages = [page async for page in _pages(api, store, "erase", email, identity)]
     orders = [order for page in pages for order in page["orders"]]
     if as_json:
         console.show_json({"orders": orders})

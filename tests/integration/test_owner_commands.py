@@ -25,6 +25,7 @@ from services.staff.people.audit_log import verify
 from services.staff.people.people import People
 from services.staff.people.tables import audit
 from services.staff.storage import orders
+from shared.contracts.checkout import OrderCancelled
 from shared.shell.http.assertions import Assertions, RequestHead
 from shared.shell.http.principals import Principal
 from shared.shell.inbound.message import Inbound, Meta
@@ -33,6 +34,7 @@ from tests.http_edges import ASSERTION_KEY, BEARER, ServiceEdge, service_edge
 from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import TOKEN, Browser, Staff, staff_api, staff_engine
 from tests.integration.test_checkout_service import STORE
+from tests.integration.test_shell_on_postgres import Collected
 from tests.unit.checkout.examples import OPENED, submission
 
 _numbers = itertools.count(1)
@@ -50,7 +52,7 @@ class Rig:
 
     async def order(self, key: str, store: str = OWN) -> None:
         """Placed, and known to both."""
-        await self.receives(key, OPENED.model_copy(update={"store": store}), submission(tax=665))
+        await self.receives(key, OPENED.model_copy(update={"store": store}), submission(tax=665, store=store))
         async with self.staff.engine.begin() as connection:
             await connection.execute(sa.insert(orders).values(order_id=key, store=store))
 
@@ -59,11 +61,15 @@ class Rig:
         await self.checkout.shell.batcher.handle(inbound)
 
     async def told(self, key: str) -> list[tuple[str, str]]:
-        """Actor, and type, of what checkout is about to publish."""
-        query = sa.text("select headers from outbox where key = :key and topic = 'orders.events.v1' order by id")
-        async with self.checkout.engine.connect() as connection:
-            rows = (await connection.execute(query, {"key": key})).scalars().all()
-        found = [dict(orjson.loads(bytes(row))) for row in rows]
+        """Actor, and type, of what checkout published."""
+        sent, waiting = self.checkout.shell.sink, sa.text("select count(*) from outbox where key = :key")
+        assert isinstance(sent, Collected)
+        async with asyncio.timeout(20), self.checkout.engine.connect() as connection:
+            while (await connection.execute(waiting, {"key": key})).scalar_one():
+                await connection.rollback()
+                await asyncio.sleep(0.02)
+        rows = {row.id: row for row in sent.rows if row.key == key and row.topic == OrderCancelled.topic.name}
+        found = [dict(orjson.loads(row.headers)) for row in rows.values()]
         return [(headers.get("ce_actor", ""), headers["ce_type"]) for headers in found]
 
     async def audited(self, kind: str = "command") -> list[tuple[str, str, str]]:
