@@ -42,7 +42,7 @@ PERMISSIONS = (
     ),
     *("undeliverable.read", "undeliverable.retry", "webhook.pause", "webhook.read", "webhook.register"),
     *("webhook.remove", "webhook.replay", "webhook.replay_lost", "webhook.resume"),
-    *("order.answer", "order.message", "order.note"),
+    *("order.answer", "order.message", "order.note", "customer.erase", "customer.export"),
     *("delivery.attach", "delivery.grant_again", "delivery.hold", "delivery.mark_delivered", "delivery.release"),
     *(
         "delivery.resend",

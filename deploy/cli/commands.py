@@ -121,6 +121,10 @@ WEBHOOKS = (
     Command("remove", "webhooks:remove", "Remove a webhook endpoint. What waits for it is not sent."),
     Command("pause", "webhooks:pause", "Pause a webhook endpoint. Deliveries meanwhile are kept."),
 )
+CUSTOMERS = (
+    Command("export", "customers:export", "Write all that is known of a customer as JSON."),
+    Command("erase", "customers:erase", "Erase a customer's personal data in all services."),
+)
 STAFF = (
     Command("compare", "staff:compare", "Compare staff's tables with the status topics."),
     Command("rebuild", "staff:rebuild", "Make staff's tables again from the status topics."),
@@ -196,6 +200,7 @@ OPERATIONS = (
     Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("servers", "Game servers that deliveries run commands on.", SERVERS),
+    Group("customers", "Export or erase what is known of a customer.", CUSTOMERS),
     Group("staff", "Staff's tables, first users and audit log.", STAFF),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),

@@ -14,7 +14,7 @@ from deploy.cli.options import AsJson, Data
 from deploy.cli.order_as_of import moment, order_as_of, show_order_as_of
 from deploy.cli.order_explanation import explained, lines
 from deploy.cli.order_page import show_order
-from deploy.cli.order_timeline import whole_timeline
+from deploy.cli.order_timeline import timeline_or_why
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
@@ -67,15 +67,15 @@ async def _newest(api: ApiClient) -> str:
 
 
 async def whole_order(api: ApiClient, number: str) -> dict[str, Any]:
-    """What all services know of an order: checkout's view, with the others' as `payment`, `deliveries`, …, and
-    what arrived in its timeline."""
+    """What all services know of an order: checkout's view, with the others' as `payment`, `deliveries`, …, and the
+    `timeline` of staff; null if staff does not tell it: `timeline_missing` says why."""
     found = await api.order(number)
     key = found["key"]
-    payment, deliveries, notifications = await asyncio.gather(
+    payment, deliveries, notifications, (timeline, why) = await asyncio.gather(
         api.part("payments", f"/orders/{key}/payment"),
         api.part("fulfillment", f"/orders/{key}/deliveries"),
         api.part("notifications", f"/orders/{key}/notifications"),
+        timeline_or_why(api, key),
     )
-    timeline = whole_timeline(found["timeline"], notifications)
     parts = {"payment": payment, "deliveries": deliveries, "notifications": notifications}
-    return found | {"timeline": timeline} | parts
+    return found | parts | {"timeline": timeline} | ({"timeline_missing": why} if why else {})

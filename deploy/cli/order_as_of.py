@@ -10,10 +10,10 @@ from urllib.parse import quote
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.order_page import lines
+from deploy.cli.order_timeline import staffs_timeline
 from deploy.client.http import ApiClient, mapping
 
 Body = Mapping[str, Any]
-PAGE = 200
 
 
 def moment(given: str) -> datetime:
@@ -31,14 +31,8 @@ async def order_as_of(api: ApiClient, name: str, at: datetime) -> dict[str, Any]
     """Staff's answer, and as `timeline` what had happened by then."""
     path = f"/api/v1/orders/{quote(name, safe='')}"
     found = mapping(await api.get("staff", path, as_of=at.isoformat()))
-    entries: list[Body] = []
-    after = None
-    while True:
-        page = mapping(await api.get("staff", f"{path}/timeline", sort="oldest", limit=PAGE, after=after))
-        entries += [entry for entry in page["entries"] if datetime.fromisoformat(entry["at"]) <= at]
-        after = page["next"]
-        if after is None:
-            return found | {"timeline": entries}
+    timeline = await staffs_timeline(api, name)
+    return found | {"timeline": [entry for entry in timeline if datetime.fromisoformat(entry["at"]) <= at]}
 
 
 def show_order_as_of(found: Body) -> None:

@@ -44,8 +44,14 @@ def lines(order: Body, width: int = WIDE) -> list[str]:
         "",
         *written(order),
         "Timeline",
-        *(_entry(entry, width) for entry in order["timeline"]),
+        *_timeline(order, width),
     ]
+
+
+def _timeline(order: Body, width: int) -> list[str]:
+    if order["timeline"] is None:
+        return [f"  missing: {order['timeline_missing']}"]
+    return [_entry(entry, width) for entry in order["timeline"]] or ["  Staff has read nothing of the order yet."]
 
 
 def _entry(entry: Body, width: int) -> str:

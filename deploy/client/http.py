@@ -291,7 +291,7 @@ class ApiClient(Http):
         return mapping(await self.get("checkout", "/orders", **query))
 
     async def order(self, name: str) -> dict[str, Any]:
-        """One order with its timeline, by number or id."""
+        """One order, by number or id."""
         if not name.strip():
             raise ClientError("Name an order, by its number (ORD-…) or id.")
         return mapping(await self.get("checkout", f"/orders/{quote(name, safe='')}"))

@@ -24,7 +24,10 @@ from deploy.documents.messages.pages import FOLDER as MESSAGES
 from deploy.documents.messages.pages import pages as messages
 from deploy.documents.openapi import openapi
 from deploy.documents.owner_commands import FILE as COMMANDS
+from deploy.documents.owner_commands import READS, reads
 from deploy.documents.owner_commands import text as commands
+from deploy.documents.permissions import FILE as PERMISSIONS
+from deploy.documents.permissions import page as permissions
 from deploy.documents.tables import with_table
 from services.registry import PROCESSES, SERVICES
 from shared.contracts import published
@@ -42,8 +45,9 @@ def documents() -> dict[str, str]:
     apis = {f"docs/openapi/{name}.json": _text(api) for name, api in described.items()}
     apis |= {f"docs/http/{name}.md": http_page(name, api) for name, api in described.items()}
     pages = {"docs/asyncapi.json": _text(document()), "docs/lifecycle.md": page(), "docs/errors.md": errors.page()}
+    pages[PERMISSIONS] = permissions(described)
     pages["docs/adr/README.md"] = decisions(PROJECT)
-    pages[COMMANDS] = commands()
+    pages[COMMANDS], pages[READS] = commands(), reads()
     return schemas | pages | messages() | apis | tables | catalogues(PROJECT)
 
 
@@ -63,7 +67,8 @@ def stale(project: Path) -> list[str]:
 def write(project: Path) -> int:
     """Write all files and remove those that are no longer generated. Returns the number of files."""
     (project / COMMANDS).parent.mkdir(parents=True, exist_ok=True)
-    (project / COMMANDS).write_text(commands(), encoding="utf-8", newline="\n")  # staff's document is made of it
+    for name, written in ((COMMANDS, commands()), (READS, reads())):  # staff's document is made of them
+        (project / name).write_text(written, encoding="utf-8", newline="\n")
     expected = documents()
     for name, text in expected.items():
         file = project / name

@@ -47,4 +47,4 @@ def application_of(name: str) -> web.Application:
     )
     api = ShellHttpApi(shell.registry, store, shell.batcher, clock, new_engine(NOWHERE))
     parts = (shell.registry, api, shell.parking, shell.operations, shell.metrics)
-    return application(*parts, Principals([]), Readiness())
+    return application(*parts, Principals([], known=shell.registry.service.known), Readiness())

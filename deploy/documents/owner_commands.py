@@ -1,11 +1,12 @@
-"""What staff's API sends on to the services that own orders: all that their routes change. It is made of what these
-declare, and staff reads it at its start, so it knows of no route that is not there, and imports no other service."""
+"""What staff's API sends on to the services that own orders: all that their routes change, and all that they show. It
+is made of what these declare, and staff reads it at its start, so it knows of no route that is not there, and imports
+no other service."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from deploy.documents.openapi import application_of
 from services.registry import SERVICES
@@ -16,7 +17,9 @@ from shared.shell.http.openapi import document
 from shared.shell.http.openapi_problems import REFERENCE
 
 FILE = "services/staff/owners/commands.json"
+READS = "services/staff/owners/reads.json"
 OWNERS = tuple(name for name in SERVICES if name != "staff")
+JSON = "application/json"
 ANYTHING = "JsonValue"
 """The shape of any JSON, which is the same in all documents."""
 FOUND = re.compile(re.escape(REFERENCE.partition("{")[0]) + r"(\w+)")
@@ -24,12 +27,21 @@ FOUND = re.compile(re.escape(REFERENCE.partition("{")[0]) + r"(\w+)")
 
 def text() -> str:
     """The file's. Routes that take files alone are left out: they are read in parts, and would not fit in memory."""
+    return _routes(_is_sent_on)
+
+
+def reads() -> str:
+    """The other file's. Streams are left out, and what is no JSON."""
+    return _routes(_is_read)
+
+
+def _routes(wanted: Callable[[DeclaredRoute], bool]) -> str:
     commands: list[Json] = []
     schemas: dict[str, Json] = {}
     for owner in OWNERS:
         application = application_of(owner)
         described = document(application, owner)
-        own = [_command(owner, route, described) for route in routes_of(application) if _is_sent_on(route)]
+        own = [_command(owner, route, described) for route in routes_of(application) if wanted(route)]
         schemas |= dict(_schemas(owner, own, described["components"]["schemas"]))
         commands += [_renamed(owner, command) for command in own]
     return json.dumps({"commands": commands, "schemas": schemas}, indent=1, ensure_ascii=False) + "\n"
@@ -38,6 +50,11 @@ def text() -> str:
 def _is_sent_on(route: DeclaredRoute) -> bool:
     files_alone = route.declaration.file_media and route.declaration.body is None
     return route.method != "GET" and route.access not in (PUBLIC, PROBE) and not files_alone
+
+
+def _is_read(route: DeclaredRoute) -> bool:
+    as_json = all(each.media == JSON for each in route.declaration.responses)
+    return route.method == "GET" and route.access not in (PUBLIC, PROBE) and as_json
 
 
 def _command(owner: str, route: DeclaredRoute, described: Json) -> Json:

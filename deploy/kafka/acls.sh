@@ -29,7 +29,7 @@ for service in checkout payments fulfillment notifications staff; do
   acl --allow-principal "User:$service" --operation IdempotentWrite --operation Describe --cluster
 done
 
-reads checkout storefront.checkouts.v1 checkout.commands.v1 payments.events.v1 fulfillment.events.v1 notifications.events.v1
+reads checkout storefront.checkouts.v1 checkout.commands.v1 payments.events.v1 fulfillment.events.v1
 writes checkout checkout.commands.v1 orders.events.v1 orders.status.v1 stores.status.v1 payments.commands.v1 fulfillment.commands.v1
 reads payments payments.commands.v1 payments.callbacks.v1 orders.events.v1
 writes payments payments.commands.v1 payments.callbacks.v1 payments.events.v1 payments.status.v1

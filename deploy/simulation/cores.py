@@ -87,7 +87,7 @@ class Watch:
             if isinstance(answer, Decision) and answer.state is not state:
                 said = (observer(context.key, state, answer.state) for observer in self.observers)
                 self.wrong += [(context.key, wrong) for wrong in said if wrong]
-            if isinstance(state, Order) and isinstance(answer, Decision) and is_silent(answer):
+            if isinstance(state, Order) and isinstance(answer, Decision) and is_silent(message, answer):
                 self.wrong.append((context.key, f"{service} says nothing of {type(message).__name__}"))
             return answer
 

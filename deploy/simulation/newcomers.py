@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 
@@ -14,14 +15,18 @@ from deploy.simulation.evidence import Broken
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
 from services.checkout.domain.order import Order
-from services.checkout.domain.timeline import TimelineEntry
-from services.checkout.storage import stores, timeline
-from shared.contracts.checkout import CancelOrder, OrderPlaced
+from services.checkout.domain.status import CLOSED
+from services.checkout.storage import stores
+from shared.contracts.checkout import CancelOrder, OrderPaid, OrderPlaced, OrderStatusRecord
 from shared.contracts.delivery_work import ReleaseDelivery
 from shared.contracts.store_settings import ChangeStore, FulfilmentSettings, StoreSettings
-from shared.contracts.values import Customer
+from shared.contracts.values import Customer, DeliveryStatus, OrderStatus
 from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.rows import OutboxRow
+from shared.simulation.memory_database import OUTBOX
 
+TOLD = "told"
+"""A table of checkout's that it does not know: the statuses and payments of orders, as they were committed."""
 SHARE = 0.3
 """Of the simulated stores, how many have the rule."""
 ANYONE = Customer(name="A. Buyer", email="buyer@mail.example")
@@ -44,6 +49,15 @@ class Newcomers:
         self.in_force: bool | None = None
         """Whether the rule was there when the first customer came: it may have been parked."""
         world.readers.append(self.read)
+        world.stores["checkout"].on_commit = self._committed
+
+    def _committed(self, table: str, row: object) -> None:
+        record = row[0] if table == OUTBOX and isinstance(row, tuple) else None
+        if self.open and isinstance(record, OutboxRow):
+            kind = dict(orjson.loads(record.headers)).get("ce_type")
+            if kind in (OrderStatusRecord.type, OrderPaid.type):
+                told = self._world.stores["checkout"].rows(TOLD)
+                told.setdefault(record.id, (record.key, kind, orjson.loads(record.body)))
 
     def settings(self, store: str) -> None:
         if self.open:
@@ -88,29 +102,29 @@ def newcomers_held(newcomers: Newcomers, world: World, found: Findings) -> Itera
     if not newcomers.in_force:
         return
     paid, held, vouched = set[str](), set[str](), defaultdict[str, set[str]](set)
-    orders = found.of(Order)
-    for entry in world.stores["checkout"].rows(timeline.name).values():
-        order, released = orders.get(entry.key), _released(entry)
+    orders, seen = found.of(Order), set[str]()
+    for key, kind, told in world.stores["checkout"].rows(TOLD).values():
+        order = orders.get(key)
         if order is None or order.customer is None:
             continue
-        if entry.what == "order.placed":
-            held |= {entry.key} if "Held for verification" in entry.text else set()
-            if entry.key not in held and not any(vouched[name] for name in names_of(order.customer)):
-                yield "newcomers_held", entry.key, "the first order of a customer was not held"
-        elif entry.what == "item.delivered" and entry.key in held:
-            yield "newcomers_held", entry.key, "an order was delivered while it was held"
-        elif order.purchased and (entry.what == "order.paid" or "paid elsewhere" in entry.text):
-            paid.add(entry.key)
-        held -= {entry.key} if released else set()
-        if entry.key in paid - held:
+        if kind == OrderPaid.type:
+            paid |= {key} if told["amount"] else set()
+        elif told.get("placed_at"):
+            if told["status"] not in CLOSED:  # then it no longer says so
+                held = held | {key} if _waits(told) else held - {key}
+            if key not in seen and key not in held and not any(vouched[name] for name in names_of(order.customer)):
+                yield "newcomers_held", key, "the first order of a customer was not held"
+            if key in held and any(item["delivery"] == DeliveryStatus.DELIVERED for item in told["items"]):
+                yield "newcomers_held", key, "an order was delivered while it was held"
+            seen.add(key)
+        if key in paid - held:
             for name in names_of(order.customer):
-                vouched[name].add(entry.key)
+                vouched[name].add(key)
 
 
-def _released(entry: TimelineEntry) -> bool:
-    """By staff, who may complete it, too."""
-    completed = entry.what == "order.completed" or entry.text.startswith("Completed manually.")
-    return completed or entry.detail.get("action") == "released"
+def _waits(told: Mapping[str, Any]) -> bool:
+    """Staff may complete what is held, too."""
+    return bool(told.get("held")) and told["status"] != OrderStatus.COMPLETED
 
 
 def names_of(customer: Customer) -> tuple[str, ...]:

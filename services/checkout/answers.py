@@ -89,24 +89,6 @@ class NewerOrder(TypedDict):
 
 
 @with_config(DESCRIBED)
-class TimelineAnswer(TypedDict):
-    """An entry of an order's timeline."""
-
-    id: str
-    """The entry's id."""
-    at: datetime
-    """When it happened."""
-    actor: str
-    """Who did it: `customer`, `staff`, `system`, or an API client."""
-    what: str
-    """The type of what happened: `order.paid`."""
-    text: str
-    """The same in words, for staff."""
-    detail: dict[str, object]
-    """Further fields of some entries."""
-
-
-@with_config(DESCRIBED)
 class WrittenAnswer(TypedDict):
     """Something that was written about an order or its customer."""
 

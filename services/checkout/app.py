@@ -17,7 +17,7 @@ from services.checkout.explanation import explain
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
-from services.checkout.storage import storage
+from services.checkout.storage import ERASED, storage
 from services.checkout.untold import UntoldStores
 from shared.contracts import (
     approval,
@@ -25,8 +25,8 @@ from shared.contracts import (
     checkout,
     codes,
     delivery_work,
+    erasure,
     fulfillment,
-    notifications,
     order_work,
     pay_page,
     payments,
@@ -37,6 +37,7 @@ from shared.contracts import (
     stores,
 )
 from shared.core import Message, Topic
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.service import Invariants, Service
 
 CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
@@ -60,6 +61,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         order_work.ReopenOrder,
         approval.AcceptOrder,
         approval.DeclineOrder,
+        erasure.EraseCustomer,
     ),
     payments.EVENTS: (
         payments.PaymentCaptured,
@@ -67,9 +69,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentActionRequired,
         payments.PaymentUnresolved,
         payments.PaymentStrayCharge,
-        payments.PaymentRefundNeeded,
         payments.PaymentSettled,
-        payments.PaymentSettlementContradicted,
         payments.PaymentCancelled,
         payments.PaymentRefunded,
         payments.PaymentSurplusRefunded,
@@ -83,7 +83,6 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
     fulfillment.EVENTS: (
         fulfillment.StockReserved,
         fulfillment.StockRefused,
-        fulfillment.StockReleased,
         stock.StockLow,
         delivery_work.DeliveryNoted,
         delivery_work.DeliveryResent,
@@ -96,19 +95,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.ItemRetried,
         fulfillment.ItemRevoked,
         fulfillment.ItemRevocationFailed,
-        fulfillment.ItemSettled,
         codes.PoolLow,
-        fulfillment.FulfillmentRefused,
-    ),
-    notifications.EVENTS: (
-        notifications.EmailSent,
-        notifications.EmailFailed,
-        notifications.EmailResent,
-        notifications.EmailSettled,
-        notifications.WebhookDelivered,
-        notifications.WebhookExhausted,
-        notifications.WebhooksReplayed,
-        notifications.NotificationsRefused,
     ),
 }
 EMITS: Mapping[Topic, Collection[type[Message]]] = {
@@ -143,6 +130,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         approval.OrderApprovalRequested,
         approval.OrderAccepted,
         approval.OrderDeclined,
+        erasure.OrderErased,
     ),
     checkout.STATUS: (checkout.OrderStatusRecord,),
     store_status.STATUS: (store_status.StoreStatusRecord,),
@@ -152,6 +140,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
 
 
 def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service:
+    erasing = Erasing(engine, ERASED, settings.kafka.retention)
     return Service(
         name="checkout",
         cores=CORES,
@@ -167,4 +156,6 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         order_state=Order,
         status_records={Order: status_record, Store: last_record},
         own_reports=[UntoldStores(engine)],
+        upkeep=[erasing.upkeep],
+        tasks=[erasing.run],
     )

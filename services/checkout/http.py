@@ -23,6 +23,7 @@ from services.checkout.order_answers import ListedOrder, OrderAnswer
 from services.checkout.store_routes import add_store_routes
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.checkout import CancelOrder, CompleteOrder
+from shared.contracts.erasure import EraseCustomer
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, ReopenOrder
 from shared.contracts.store_settings import ChangeStore
 from shared.contracts.stores import ConfigureStore, DefineProduct, DefineSku
@@ -51,6 +52,7 @@ COMMANDS = (
     ("POST", "/orders/{key}/reopen", ReopenOrder),
     ("POST", "/orders/{key}/accept", AcceptOrder),
     ("POST", "/orders/{key}/decline", DeclineOrder),
+    ("POST", "/orders/{key}/erase", EraseCustomer),
 )
 
 
@@ -99,7 +101,7 @@ class SkusPage:
 
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)
-ORDER = Declaration("An order, with its timeline", (DeclaredResponse(OrderAnswer),), refused=READ_REFUSED)
+ORDER = Declaration("An order, and what is written about it", (DeclaredResponse(OrderAnswer),), refused=READ_REFUSED)
 SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
 SKU = Declaration("One SKU", (DeclaredResponse(SkuAnswer),), refused=READ_REFUSED)
 PRODUCT = Declaration(
@@ -141,18 +143,16 @@ class Reads:
         return json_response(OrdersPage([_summary(row) for row in page], cursor))
 
     async def order(self, request: web.Request) -> web.Response:
-        """By number or key, with its timeline and what is written about it."""
+        """By number or key, with what is written about it."""
         name = _clean(request.match_info["order"])
         async with self.api.engine.connect() as connection:
             row = await _found(connection, name)
             if row is None:
                 raise not_found("order")
-            entries = await queries.find_timeline(connection, row.key)
             order = read_state(Order, row.data)
             email = order.customer.email.lower() if order.customer else ""
             written = await queries.find_written(connection, row.key, order.store.id, email)
-        timeline = [_entry(entry) for entry in entries]
-        return json_response(_whole(row.key, order) | {"timeline": timeline, "written": [*map(_written, written)]})
+        return json_response(_whole(row.key, order) | {"written": [*map(_written, written)]})
 
     async def skus(self, request: web.Request) -> web.Response:
         query, store = query_in(request, SkusQuery), _clean(request.match_info["store"])
@@ -210,17 +210,6 @@ def _whole(key: str, order: Order) -> dict[str, Any]:
     for item in record["items"]:
         item["trouble"] = troubles[item["item"]] or None
     return {"key": key} | body | record | {"origin": origin}
-
-
-def _entry(row: sa.Row[Any]) -> dict[str, Any]:
-    return {
-        "at": row.at.isoformat(),
-        "actor": row.actor,
-        "what": row.what,
-        "text": row.text,
-        "detail": row.detail,
-        "id": str(row.id),
-    }
 
 
 def _written(row: sa.Row[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
-from services.checkout.answers import TimelineAnswer, WrittenAnswer
+from services.checkout.answers import WrittenAnswer
 from shared.contracts.order_status import OrderStatusRecord
 from shared.core.descriptions import describe
 
@@ -31,9 +31,8 @@ ListedOrder = create_model(
 OrderAnswer = create_model(
     "OrderAnswer",
     __config__=CONFIG,
-    __doc__="An order: its status record, its timeline, and further fields, which staff read and may change.",
+    __doc__="An order: its status record, and further fields, which staff read and may change.",
     key=KEY,
     **RECORD,
-    timeline=(list[TimelineAnswer], Field(description="Oldest first.")),
     written=(list[WrittenAnswer], Field(description="Notes, messages and what the customer asks, oldest first.")),
 )

@@ -82,12 +82,6 @@ async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | No
     return found[0] if found else None
 
 
-async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Row[Any]]:
-    """In the order in which it was written."""
-    statement = sa.text("select at, actor, what, text, detail, id from timeline where key = :key order by position")
-    return (await connection.execute(statement, {"key": key})).all()
-
-
 _WRITTEN = """select at, actor, kind, text, sender, author, written_at, attachments, id from correspondence
     where key = :key or (store = :store and email = :email and email <> '') order by at, id"""
 

@@ -1,5 +1,5 @@
-"""Checkout's tables: stores and the history of their settings, products, SKUs, orders, the timeline. Rows are
-locked in this order."""
+"""Checkout's tables: stores and the history of their settings, products, SKUs, orders, and what is written about them.
+Rows are locked in this order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from services.checkout.domain.product import Product
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from services.checkout.domain.store_change import SettingsChange
-from services.checkout.domain.timeline import TimelineEntry
 from services.checkout.domain.verification import BOUGHT, PAID, BoughtBefore
 from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
@@ -43,18 +43,6 @@ orders = state_table(
     sa.Column("placed_at", sa.DateTime(timezone=True)),
     sa.Column("deadline", sa.DateTime(timezone=True)),
     sa.Column("closed_at", sa.DateTime(timezone=True)),
-)
-timeline = sa.Table(
-    "timeline",
-    metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("id", postgresql.UUID, primary_key=True),
-    sa.Column("position", sa.BigInteger, sa.Identity(always=True), nullable=False),
-    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("what", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("detail", postgresql.JSONB, nullable=False),
 )
 store_changes = sa.Table(
     "store_changes",
@@ -131,6 +119,13 @@ def has_bought(asked: BoughtBefore, row: Mapping[str, Any]) -> bool:
     return (same or row["email"] == asked.email) and row["paid"] > row["refunded"] and row["payment_status"] in PAID
 
 
+erasures = erasures_table(metadata)
+ERASED = (
+    "delete from timeline t using erased e where t.key = e.key and t.at < e.at",
+    "delete from correspondence w using erased e where w.key = e.key and w.at < e.at",
+)
+"""What is erased besides, with an order (`erasure.py`)."""
+
 storage = Storage(
     metadata,
     states=[
@@ -140,9 +135,9 @@ storage = Storage(
         StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"], brief=True),
     ],
     records=[
-        RecordTable(TimelineEntry, timeline),
         RecordTable(SettingsChange, store_changes),
         RecordTable(Written, correspondence),
+        erasures_of(erasures),
     ],
     searches=[Search(BoughtBefore, orders, BOUGHT_BEFORE, has_bought)],
 )

@@ -38,13 +38,14 @@ from services.fulfillment.pool_gauges import GAUGES
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
-from services.fulfillment.storage import storage
+from services.fulfillment.storage import ERASED, storage
 from services.fulfillment.uploads import Uploads
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.approval import OrderDeclined
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
 from shared.contracts.connections import ConfigureCarrier, ConfigureDiscord, ConfigureServer, TestServer
+from shared.contracts.erasure import OrderErased
 from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
@@ -70,13 +71,14 @@ from shared.contracts.fulfillment import (
 )
 from shared.core import Message, Topic
 from shared.setting_types import keys_in
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Recall, Service
 
 OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
 
 CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
-    checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderDeclined, OrderRefunded],
+    checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderDeclined, OrderRefunded, OrderErased],
     fulfillment.COMMANDS: [
         ConfigureProduct,
         ConfigureOffer,
@@ -122,6 +124,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     codes = Codes(engine, own.pool_recheck, vault)
     rcon = Rcon(ServerQueries(engine), secrets, private=settings.webhooks_to_private_addresses)
     calls = access(settings, engine, secrets)
+    erasing = Erasing(engine, ERASED, settings.kafka.retention)
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -150,7 +153,9 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             SealingOfClearCodes(engine, vault),
             SealingAgain(engine, vault),
             ForgettingClaims(engine),
+            erasing.upkeep,
         ],
+        tasks=[erasing.run],
         resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
         gauges=GAUGES,

@@ -20,6 +20,7 @@ from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.domain.staff_waits import is_all_cancelled
 from services.fulfillment.domain.stock import Stock, StockMovement
 from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import read_state, state_table
 from shared.shell.postgres.waiting import Waiting, waiting
 
@@ -177,6 +178,13 @@ def _store_in(key: str, state: object) -> str:
     return key.partition("/")[0]
 
 
+erasures = erasures_table(metadata)
+ERASED = (
+    "delete from downloads d using erased e where d.order_key = e.key",
+    "delete from role_grants g using erased e where g.order_key = e.key",
+)
+"""What is erased besides, with an order (`erasure.py`)."""
+
 storage = Storage(
     metadata,
     states=[
@@ -189,7 +197,7 @@ storage = Storage(
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
         StateTable(GameServer, game_servers, _server_columns, _store_in),
     ],
-    records=[RecordTable(StockMovement, stock_movements)],
+    records=[RecordTable(StockMovement, stock_movements), erasures_of(erasures)],
 )
 
 

@@ -21,11 +21,12 @@ from services.notifications.gateways.smtp import SmtpEmails
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
-from services.notifications.storage import StoredEndpoints, StoredLost, storage
-from shared.contracts import approval, checkout, delivery_work, notifications, order_work, store_status
+from services.notifications.storage import ERASED, StoredEndpoints, StoredLost, storage
+from shared.contracts import approval, checkout, delivery_work, erasure, notifications, order_work, store_status
 from shared.core import Message, Operation, Ref, Topic
 from shared.pay_links import PayLinks
 from shared.shell.http.outbound import Outbound
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.service import Invariants, Recall, Service
 
 TO_ITSELF: list[type[Message]] = [notifications.PauseWebhook, notifications.ReplayWebhooks, notifications.ResendMails]
@@ -67,6 +68,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
     emails = SmtpEmails(settings.smtp, links=PayLinks.of(settings.pay_page))
     webhooks = Webhooks(Outbound(private=private), StoredEndpoints(engine))
     tokens = FeedTokens(settings.notifications.feed_secret.get_secret_value())
+    erasing = Erasing(engine, ERASED, settings.kafka.retention)
     return Service(
         name="notifications",
         cores=CORES,
@@ -95,6 +97,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderExpired,
                 checkout.OrderRefunded,
                 *(checkout.OrderRefundFailed, order_work.OrderAsked, order_work.OrderAnswered),
+                erasure.OrderErased,
             ],
             store_status.STATUS: [store_status.StoreStatusRecord],
             notifications.COMMANDS: COMMANDS,
@@ -112,4 +115,6 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         explain=explain,
         order_state=NotificationLog,
         status_records={NotificationLog: last_record},
+        upkeep=[erasing.upkeep],
+        tasks=[erasing.run],
     )

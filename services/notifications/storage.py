@@ -20,6 +20,7 @@ from services.notifications.domain.records import EmailAttempt, FeedEntry, Webho
 from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
 from shared.shell.ports.tables import RecordTable, Search, StateTable, Storage, WrittenByNewer
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import read_state, state_table
 
 S = TypeVar("S")
@@ -115,6 +116,15 @@ def is_another(asked: OtherStores, row: Mapping[str, Any]) -> bool:
     return row["key"] != asked.store and row["data"].get("known") is True
 
 
+erasures = erasures_table(metadata)
+ERASED = (
+    "delete from feed_entries f using erased e where f.order_id = e.key",
+    "update email_attempts a set result = '' from erased e where a.key = e.key and a.result <> ''",
+    "update delivery_attempts a set result = '' from erased e where a.key = e.key and a.result <> ''",
+    "delete from operations o using erased e where o.key = e.key and o.requested_at < e.at",
+)
+"""What is erased besides, with an order (`erasure.py`): also what was still to be sent."""
+
 storage = Storage(
     metadata=metadata,
     states=[
@@ -125,6 +135,7 @@ storage = Storage(
         RecordTable(FeedEntry, feed_entries),
         RecordTable(EmailAttempt, email_attempts),
         RecordTable(WebhookDeliveryAttempt, delivery_attempts),
+        erasures_of(erasures),
     ],
     searches=[Search(OtherStores, endpoints, OTHER_STORES, is_another)],
 )

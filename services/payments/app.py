@@ -32,10 +32,11 @@ from services.payments.http import routes
 from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
-from services.payments.storage import storage
-from shared.contracts import approval, card_verification, checkout, order_work, pay_page, payments
+from services.payments.storage import ERASED, storage
+from shared.contracts import approval, card_verification, checkout, erasure, order_work, pay_page, payments
 from shared.core import Message, Topic
 from shared.pay_links import PayLinks
+from shared.shell.postgres.erasure import Erasing
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
@@ -79,6 +80,7 @@ ORDER_EVENTS: Collection[type[Message]] = (
     approval.OrderVerificationRequested,
     approval.OrderCardNeeded,
     approval.OrderApprovalRequested,
+    erasure.OrderErased,
 )
 
 
@@ -86,6 +88,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
     """`now` gives Unix seconds."""
     providers = providers_of(settings)
     gateways = {provider.name: provider.gateway(PostgresReservations(engine), now) for provider in providers}
+    erasing = Erasing(engine, ERASED, settings.kafka.retention)
     return Service(
         name="payments",
         cores=CORES,
@@ -106,6 +109,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         order_state=Payment,
         status_records={Payment: last_record},
         routes=routes(providers, PayLinks.of(settings.pay_page)),
-        upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention)],
+        upkeep=[partial(refresh_owed, engine), ForgettingEnded(engine, settings.kafka.retention), erasing.upkeep],
+        tasks=[erasing.run],
         resources=[gateway.close for gateway in gateways.values()],
     )

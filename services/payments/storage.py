@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from services.payments.domain.ledger import AttemptRecord, LedgerEntry, RefundRecord
 from services.payments.domain.payment import Payment
 from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.postgres.erasure import erasures_of, erasures_table
 from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
@@ -112,6 +113,14 @@ def payment_columns(payment: Payment) -> Mapping[str, Any]:
     }
 
 
+erasures = erasures_table(metadata)
+ERASED = (
+    """update attempts a set card_brand = '', card_last4 = '', text = '' from erased e
+        where a.key = e.key and (a.card_brand, a.card_last4, a.text) <> ('', '', '')""",
+    "update refunds r set note = '', text = '' from erased e where r.key = e.key and (r.note, r.text) <> ('', '')",
+)
+"""What is erased besides, with an order (`erasure.py`). The ledger stays."""
+
 storage = Storage(
     metadata=metadata,
     states=[StateTable(Payment, payments, payment_columns, lambda key, payment: payment.store)],
@@ -119,5 +128,6 @@ storage = Storage(
         RecordTable(LedgerEntry, ledger_entries),
         RecordTable(AttemptRecord, attempts),
         RecordTable(RefundRecord, refunds),
+        erasures_of(erasures),
     ],
 )

@@ -8,14 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.archive_months import keep_months
 from services.staff.domain import CORES, PROJECTION
+from services.staff.erased_orders import ErasedOrders
 from services.staff.http import routes
 from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.rules import JobRules
 from services.staff.owners.client import Owners
 from services.staff.owners.sender import OwnersSender
+from services.staff.people.open_id import OpenIdProvider
 from services.staff.people.people import People
 from services.staff.people.rules import PeopleRules
-from services.staff.settings import StaffSettings
+from services.staff.report_query import set_zones
+from services.staff.settings import StaffSection, StaffSettings
 from services.staff.storage import storage
 from services.staff.sums_zones import adopt_zones
 from shared.contracts import staff
@@ -25,9 +28,11 @@ from shared.shell.service import Service
 
 def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
     own = settings.staff
-    people = People(engine, PeopleRules(public_url=own.public_url or f"http://{own.http_host}:{own.http_port}"))
+    rules = PeopleRules(public_url=own.public_url or f"http://{own.http_host}:{own.http_port}")
+    people = People(engine, rules, provider=_provider(own))
     owners = Owners(own.owners(), assertions_of(settings))
-    jobs = Jobs(engine, OwnersSender(owners), JobRules(own.keep_exports, own.keep_jobs))
+    jobs = Jobs(engine, OwnersSender(owners), JobRules(own.keep_exports, own.keep_jobs), zones=set_zones)
+    erasing = ErasedOrders(engine, settings.kafka.retention)
     return Service(
         name="staff",
         cores=CORES,
@@ -38,7 +43,13 @@ def staff_service(settings: StaffSettings, engine: AsyncEngine) -> Service:
         projection=PROJECTION,
         routes=routes(people, jobs, owners),
         known=people.recognition.find,
-        upkeep=[partial(keep_months, engine), partial(adopt_zones, engine), people.upkeep, jobs.upkeep],
-        tasks=[jobs.run],
+        upkeep=[partial(keep_months, engine), partial(adopt_zones, engine), people.upkeep, jobs.upkeep, erasing.upkeep],
+        tasks=[jobs.run, erasing.run],
         resources=[people.close, owners.close],
     )
+
+
+def _provider(own: StaffSection) -> OpenIdProvider | None:
+    """It may be inside the network: who sets it is trusted."""
+    given = own.open_id()
+    return given and OpenIdProvider(given.issuer, given.client_id, given.client_secret.get_secret_value(), private=True)

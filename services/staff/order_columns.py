@@ -95,6 +95,8 @@ class ListedOrder(TypedDict, total=False):
     """When it changed last."""
     deadline: datetime | None
     """When the time to pay ends."""
+    erased_at: datetime | None
+    """When the customer's personal data was erased."""
     provider: str | None
     """Of the latest attempt to pay, as are method and card."""
     method: str | None

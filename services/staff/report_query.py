@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -18,6 +18,10 @@ ZONES = sa.text("""
         cast(now() at time zone coalesce(t.sums_zone, 'UTC') as date) as today
     from unnest(cast(:stores as text[])) as s(store) left join stores t using (store) order by s.store
 """)
+SET_ZONES = sa.text("""
+    select distinct coalesce(t.time_zone, 'UTC') from unnest(cast(:stores as text[])) as s(store)
+    left join stores t using (store)
+""")
 NAMES = sa.text("""
     select v.sku, (
         select i.product from order_items i where i.store = any(cast(:stores as text[])) and i.sku = v.sku limit 1
@@ -29,6 +33,11 @@ async def zones_of(connection: AsyncConnection, stores: Sequence[str]) -> tuple[
     """The zone of each store, and the latest day that has begun in one of them."""
     rows = (await connection.execute(ZONES, {"stores": list(stores) or [""]})).all()
     return {store: zone for store, zone, _ in rows if store}, max(today for *_, today in rows)
+
+
+async def set_zones(connection: AsyncConnection, stores: Collection[str]) -> Collection[str]:
+    """The zones of these stores, as they are set; UTC where none is."""
+    return (await connection.execute(SET_ZONES, {"stores": sorted(stores)})).scalars().all()
 
 
 async def sums_of(

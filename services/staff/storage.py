@@ -67,7 +67,7 @@ orders = sa.Table(
     *(_text("email", null=True), _text("account", null=True), _text("country", null=True), _text("source", null=True)),
     *(_text("offer", null=True), _number("item_count"), _text("held", null=True), _text("asked", null=True)),
     *(_time("created_at"), _time("placed_at"), _time("paid_at"), _time("completed_at"), _time("closed_at")),
-    *(_time("updated_at"), _time("deadline"), _texts("order_facets")),
+    *(_time("updated_at"), _time("deadline"), _time("erased_at"), _texts("order_facets")),
     # From `payment.status`
     *(_number("payment_revision"), _text("provider", null=True), _text("method", null=True)),
     *(_text("card_brand", null=True), _text("card_last4", null=True), _number("captured"), _number("refund_pending")),

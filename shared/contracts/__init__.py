@@ -3,6 +3,7 @@
 from shared.contracts import (  # noqa: F401
     checkout,
     delivery_work,
+    erasure,
     fulfillment,
     notifications,
     order_work,

@@ -185,6 +185,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """When the customer can pay again after a decline, unless at once."""
     client_ip: Short | None = None
     """The customer's IP address, as the storefront told it. Missing until the order is placed."""
+    erased_at: AwareDatetime | None = None
+    """When the customer's personal data was erased: the fields above that held it are missing since."""
 
 
 class StatusItem(OrderItem):

@@ -116,8 +116,8 @@ class DataSettings(Given):
     """Whole days: how long what a checkout told that is never submitted is kept, from its opening (ISO 8601 duration).
     Not set: for good."""
     keep_orders: Wait | None = None
-    """Whole days: how long the personal data of an order is to be kept, from its end. It is told to the other services
-    with each order; nothing erases by it yet. Not set: for good."""
+    """Whole days: how long the personal data of an order is kept, from its end; then it is erased in all services.
+    Not set: for good."""
 
 
 class StoreSettings(Given):

@@ -53,8 +53,8 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """Whole days: how long what a checkout told that is never submitted is kept, from its opening (ISO 8601 duration).
     Missing: stays as it is."""
     keep_orders: Wait | None = None
-    """Whole days: how long the personal data of an order is to be kept, from its end. Nothing erases by it yet.
-    Missing: stays as it is."""
+    """Whole days: how long the personal data of an order is kept, from its end; then it is erased in all
+    services. Missing: stays as it is."""
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):

@@ -48,7 +48,7 @@ class Timer:
 
 
 class Record(Struct):
-    """Base of a row of an append-only table (timeline, ledger). Its table is in `storage`."""
+    """Base of a row of an append-only table (ledger, history of settings). Its table is in `storage`."""
 
 
 class Question(Struct):

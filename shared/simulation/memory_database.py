@@ -68,6 +68,8 @@ class Database:
         self._serials: dict[str, int] = {}
         self.transactions = 0
         """How many have begun."""
+        self.on_commit: Callable[[str, Any], None] = lambda table, row: None
+        """Sees each row that is written, in the order of the commits."""
         self.in_progress: dict[DatabaseTransaction, int] = {}
         """Their numbers."""
 
@@ -139,3 +141,4 @@ class DatabaseTransaction:
                 self.database.rows(table).pop(key, None)
             else:
                 self.database.rows(table)[key] = row
+                self.database.on_commit(table, row)

@@ -9,7 +9,7 @@ import asyncpg
 PIECE = 20_000
 """Orders per statement."""
 OWNED = {
-    "checkout": {"orders": "key", "timeline": "key"},
+    "checkout": {"orders": "key"},
     "payments": {"payments": "key", "ledger_entries": "key", "attempts": "key"},
     "fulfillment": {"deliveries": "key"},
     "notifications": {"notification_logs": "key", "feed_entries": "order_id", "delivery_attempts": "key"},

@@ -29,7 +29,7 @@ from shared.shell.service.registry import HandlerRegistry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNED = {
-    "checkout": {"orders": "key", "timeline": "key"},
+    "checkout": {"orders": "key"},
     "payments": {"payments": "key", "ledger_entries": "key", "attempts": "key", "refunds": "key"},
     "fulfillment": {"deliveries": "key", "codes": "order_key"},
     "notifications": {

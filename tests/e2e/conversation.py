@@ -22,7 +22,7 @@ import aiohttp
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from deploy.cli.order_timeline import whole_timeline
+from deploy.cli.order_timeline import staffs_timeline
 from deploy.client.http import ApiClient, Problem
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue, offer
@@ -124,17 +124,24 @@ class World:
     # What can be seen
 
     async def timeline(self, order: Order) -> list[dict[str, Any]]:
-        """With what arrived, as `orderbus order` shows it. Empty as long as checkout has not read of the order."""
-        found = await self.edges.part("checkout", f"/orders/{order.id}")
-        notifications = await self.edges.part("notifications", f"/orders/{order.id}/notifications")
-        return [dict(entry) for entry in whole_timeline(found["timeline"], notifications)] if found else []
+        """As `orderbus order` shows it: what staff has read by now."""
+        return [dict(entry) for entry in await staffs_timeline(self.edges, order.id)]
 
     async def happened(self, order: Order) -> list[str]:
         return [entry["what"] for entry in await self.timeline(order)]
 
     async def tells(self, order: Order, *what: str) -> None:
-        """The timeline does, at once or as soon as checkout has read of it."""
+        """The timeline does, as soon as staff has read of it."""
         await eventually(lambda: self.happened(order), lambda seen: {*what} <= {*seen}, f"{what} in the timeline")
+
+    async def says(self, order: Order, what: str, text: str) -> dict[str, Any]:
+        """An entry of the timeline about this with this text in it, as soon as there is one."""
+
+        async def found() -> list[dict[str, Any]]:
+            entries = await self.timeline(order)
+            return [entry for entry in entries if entry["what"] == what and text in entry["text"]]
+
+        return (await eventually(found, bool, f"{text!r} of {what} in the timeline"))[0]
 
     async def payment(self, order: Order) -> dict[str, Any]:
         found = await self.edges.part("payments", f"/orders/{order.id}/payment")

@@ -200,7 +200,7 @@ async def test_a_row_that_cannot_be_read_is_named_and_ends_nothing(
 
 async def test_columns_that_a_newer_build_has_added_are_ignored(stack: Stack, order: Order) -> None:
     tables = {
-        "checkout": ("orders", "inbox", "outbox", "operations", "timers", "parked", "timeline"),
+        "checkout": ("orders", "inbox", "outbox", "operations", "timers", "parked", "correspondence"),
         "payments": ("payments", "ledger_entries"),
         "fulfillment": ("deliveries", "stock"),
     }

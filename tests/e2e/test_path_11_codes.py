@@ -53,7 +53,11 @@ async def test_staff_type_the_code_of_an_item_whose_pool_is_empty(world: World) 
     await world.command(order, "fulfillment", "provide-code", item="1", codes=["TYPED-1"], reason=REASON)
     await order.becomes("completed")
     assert "TYPED-1" in (await customer.gets_mail("Your purchase is ready"))["text"]
-    assert any(REASON in entry["text"] for entry in await world.timeline(order))
+
+    async def told() -> bool:
+        return any(REASON in entry["text"] for entry in await world.timeline(order))
+
+    await eventually(told, bool, "the reason in the timeline")
 
     await world.command(later, "fulfillment", "provide-code", item="1", codes=["TYPED-1"], reason=REASON)
     failed = await later.becomes("failed")

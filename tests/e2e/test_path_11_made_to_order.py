@@ -52,5 +52,5 @@ async def test_a_portrait_is_uploaded_downloaded_in_parts_and_ends_with_the_refu
                 return answer.status
 
         await eventually(status, lambda now: now == 410, "the end of the link")
-    texts = [entry["text"] for entry in await world.timeline(order)]
-    assert any(text.startswith("Attached by staff") and WHY in text for text in texts)
+    attached = await world.says(order, "delivery.noted", "Attached by staff")
+    assert WHY in attached["text"]

@@ -46,7 +46,7 @@ async def test_after_three_declined_cards_the_customer_waits_for_a_minute(world:
 
 
 def _declines(count: int) -> Callable[[list[str]], bool]:
-    return lambda happened: happened.count("payment.declined") == count
+    return lambda happened: happened.count("order.payment_declined") == count
 
 
 async def test_who_does_not_pay_in_time_loses_the_order_and_the_stock_comes_back(world: World) -> None:

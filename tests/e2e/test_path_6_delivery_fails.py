@@ -88,4 +88,4 @@ async def test_staff_may_complete_an_order_that_cannot_be_delivered(world: World
     await world.command(order, "checkout", "complete", note="Enrolled by hand.")
     await order.becomes("completed")
 
-    await world.tells(order, "order.complete")
+    await world.says(order, "order.completed", "Completed manually.")

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from deploy.cli.order_timeline import staffs_timeline
 from deploy.client.http import ClientError
 from deploy.demo import stories
 from deploy.demo.basket import person
@@ -317,14 +318,28 @@ async def _end(system: System, it: Journey, outside: Outside) -> End:
             {mail["message_id"]: mail["subject"].replace(order["number"], "#") for mail in mails}.values()
         ),
         "webhooks": _counted(dict(outside.posts.get(it.order.number, [])).values()),
-        # Staff are told of a pool without codes by the first that waits, of a paused call by those that wait then.
-        "timeline": _counted(it["what"] for it in order["timeline"] if not _is_for_staff(it)),
+        "timeline": _counted(it["what"] for it in await _timeline(system, order) if not _differs(it)),
     }
 
 
-def _is_for_staff(entry: Mapping[str, str]) -> bool:
+async def _timeline(system: System, order: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """As soon as staff has read all of it, and nothing more comes."""
+    path, before = f"/api/v1/orders/{order['key']}", None
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            known = await system.edges.part("staff", path)
+            entries = await staffs_timeline(system.edges, order["key"])
+            if known and known["revisions"].get("order") == order["revision"] and entries == before:
+                return entries
+            before = entries
+            await asyncio.sleep(0.5)
+
+
+def _differs(entry: Mapping[str, str]) -> bool:
+    """Staff are told of a pool without codes by the first that waits, of a paused call by those that wait then. What
+    was refused, or had no effect, came again or too late."""
     told = f"{entry['what']} {entry['text']}"
-    return "delivery_waiting" in told or "waits_for_staff" in told
+    return any(part in told for part in ("delivery_waiting", "waits_for_staff", "was refused", "(No effect: "))
 
 
 def _codes(item: Mapping[str, Any]) -> list[str]:

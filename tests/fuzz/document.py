@@ -11,7 +11,10 @@ from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, INTENT_EV
 
 Json = dict[str, Any]
 DOCUMENTS = Path(__file__).parents[2] / "docs/openapi"
-ENDLESS = ("/feeds/{recipient}/stream", "/monitor/live/stream")
+ENDLESS = (
+    *("/feeds/{recipient}/stream", "/monitor/live/stream"),
+    *("/api/v1/changes", "/api/v1/orders/{order}/changes"),
+)
 """Never end, so they are tested by themselves."""
 NO_REAL_ADDRESS = r"^https?://[a-z]{1,9}\.invalid(/[a-z]{0,9})?$"
 

@@ -23,6 +23,7 @@ from services.staff.domain.jobs import JobKind
 from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.owner import DONE, CommandOutcome, OrderCommand, OwnerAway
 from services.staff.jobs.rules import JobRules
+from services.staff.report_query import set_zones
 from shared.api_clients import ApiClientSettings
 from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
@@ -123,7 +124,7 @@ async def jobs_api(server: str, made: Sequence[MadeOrder] = ORDERS, rules: JobRu
         async with engine.connect() as connection:
             await write_orders((await connection.get_raw_connection()).driver_connection, iter(made))  # type: ignore[arg-type]
         owners = Owners()
-        jobs = Jobs(engine, owners, rules, lambda: NOW)
+        jobs = Jobs(engine, owners, rules, lambda: NOW, set_zones)
         application = web.Application(middlewares=[protection(principals())])
         jobs.add_routes(application)
         async with TestClient(TestServer(application)) as http:

@@ -149,16 +149,7 @@ async def test_an_order_lives_and_is_read_by_key_and_number(running: Running) ->
     order = await running.get("/orders/o-1")
     assert (order["status"], order["payment_status"], order["purchased"]) == ("completed", "paid", 4165)
     assert [item["delivery"] for item in order["items"]] == ["delivered", "delivered"]
-    assert [entry["what"] for entry in order["timeline"]] == [
-        "order.created",
-        "order.placed",
-        "stock.reserved",
-        "payment.captured",
-        "order.paid",
-        "item.delivered",
-        "item.delivered",
-        "order.completed",
-    ]
+    assert "timeline" not in order, "staff has it"
     number = order["number"]
     for written in (number, number.lower(), number.removeprefix("ORD-"), number.removeprefix("ORD-").lower()):
         assert await running.get(f"/orders/{written}") == order

@@ -16,8 +16,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from services.staff.domain.roles import BUILT_IN
-from services.staff.owners.commands import OwnerCommand, owner_commands
-from services.staff.owners.routes import add_owner_commands
+from services.staff.owners.commands import OwnerRoute, owner_commands, owner_reads
+from services.staff.owners.routes import add_owner_commands, add_owner_reads
 from services.staff.people.people import People
 from services.staff.people.tables import audit
 from services.staff.storage import orders
@@ -65,19 +65,21 @@ async def rig(postgres_url: str) -> AsyncIterator[Rig]:
         def further(application: web.Application, people: People) -> None:
             api: Any = Api(engine)
             add_owner_commands(application, api, sent, people.writes)
+            add_owner_reads(application, api, sent)
 
         async with staff_api(engine, further=further) as staff:
             yield Rig(staff, sent)
 
 
-def path_of(command: OwnerCommand, store: str) -> str:
+def path_of(command: OwnerRoute, store: str) -> str:
     values = {"store": store, "recipient": f"{store}~customer~c-1", "id": "7"}
     if command.scope == "found":
-        values["key"] = f"o-{store}"
-    return re.sub(r"\{(\w+)(:[^{}]*(\{[^{}]*\})?[^{}]*)?\}", lambda found: values.get(found[1], "x-1"), command.path)
+        values["key"] = values["order"] = f"o-{store}"
+    path = re.sub(r"\{(\w+)(:[^{}]*(\{[^{}]*\})?[^{}]*)?\}", lambda found: values.get(found[1], "x-1"), command.path)
+    return f"{path}?store={store}" if command.scope == "query" else path
 
 
-def expected(command: OwnerCommand, role: str, given: str, about: str) -> int:
+def expected(command: OwnerRoute, role: str, given: str, about: str) -> int:
     permitted = any(fnmatchcase(command.permission, pattern) for pattern in BUILT_IN[role].permissions)
     if not permitted or (command.scope == "every" and given != "*"):
         return 403
@@ -92,9 +94,10 @@ def expected(command: OwnerCommand, role: str, given: str, about: str) -> int:
 async def test_every_route_with_every_role_in_each_store(rig: Rig, role: str, given: str, about: str) -> None:
     browser = await rig.staff.signed_in("caller", (role, given))
     wrong, through = [], []
-    for command in owner_commands():
+    for command in (*owner_commands(), *owner_reads()):
         path = path_of(command, about)
-        status = (await browser.ask(command.method, f"/{command.owner}{path}", {}, headers=HEADERS)).status
+        body: dict[str, Any] | None = None if command.method == "GET" else {}
+        status = (await browser.ask(command.method, f"/{command.owner}{path}", body, headers=HEADERS)).status
         right = expected(command, role, given, about)
         if status != right:
             wrong.append(f"{command.method} {command.route}: {status}, not {right}")
@@ -109,7 +112,7 @@ async def test_every_route_with_every_role_in_each_store(rig: Rig, role: str, gi
         assert caller.stores == (None if given == "*" else frozenset({OWN}))
     async with rig.staff.engine.connect() as connection:
         count = sa.select(sa.func.count()).select_from(audit).where(audit.c.kind == "command.sent")
-        assert (await connection.execute(count)).scalar_one() == len(through)
+        assert (await connection.execute(count)).scalar_one() == sum(each.method != "GET" for each, _ in through)
 
 
 async def test_no_route_is_open_without_a_caller_or_to_a_page_of_another_site(rig: Rig) -> None:
@@ -119,4 +122,7 @@ async def test_no_route_is_open_without_a_caller_or_to_a_page_of_another_site(ri
         assert (await rig.staff.browser("unknown").ask(command.method, path, {}, headers=HEADERS)).status == 401
         other = {**HEADERS, "Sec-Fetch-Site": "cross-site"}
         assert (await browser.ask(command.method, path, {}, headers=other)).status == 403, path
+    for read in owner_reads():
+        path = f"/{read.owner}{path_of(read, OWN)}"
+        assert (await rig.staff.browser("unknown").ask("GET", path)).status == 401
     assert BROWSER["Sec-Fetch-Site"] == "same-origin" and rig.sent.requests == []

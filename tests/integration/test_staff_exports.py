@@ -22,7 +22,7 @@ from services.staff.jobs.export import snapshot
 from services.staff.jobs.file import JobFile
 from services.staff.jobs.lease import LeaseLost, claim
 from services.staff.jobs.tables import job_parts
-from services.staff.storage import orders
+from services.staff.storage import orders, stores
 from tests.benchmarks.staff_orders import MadeOrder
 from tests.integration.staff_jobs_rig import NOW, ORDERS, RULES, JobsApi, jobs_api, sheets_of
 
@@ -156,6 +156,17 @@ async def test_name_and_zone(api: JobsApi) -> None:
     await api.jobs.runner.run_next(JobKind.EXPORT)
     name = (await api.shown(job))["file"]["name"]
     assert name.startswith("orders-game-2") and name.endswith("-America-New-York.csv")
+
+
+async def test_times_are_in_the_zone_that_its_stores_share(api: JobsApi) -> None:
+    async with api.engine.begin() as connection:
+        zones = [{"store": "game", "time_zone": "Europe/Berlin"}, {"store": "main", "time_zone": "Asia/Tokyo"}]
+        await connection.execute(sa.insert(stores), zones)
+    for asked, zone in ((["game"], "Europe/Berlin"), (["course"], "UTC"), (["game", "main"], "UTC")):
+        job = await api.started("exports", {"filter": {"store": asked}})
+        await api.jobs.runner.run_next(JobKind.EXPORT)
+        name = (await api.shown(job))["file"]["name"]
+        assert name.endswith(f"-{zone.replace('/', '-')}.csv"), name
 
 
 async def test_an_export_is_of_one_moment(api: JobsApi) -> None:

@@ -121,6 +121,16 @@ async def test_an_order_is_there_whole_by_id_and_number_and_not_sent_again_unles
     assert await staff.status("unknown") == 404
 
 
+async def test_a_timeline_is_not_sent_again_until_more_is_in_it(staff: Staff) -> None:
+    key = next(iter(staff.told("order")))
+    for path in (f"{key}/timeline", f"{key}/events"):
+        async with staff.client.get(f"/api/v1/orders/{path}") as response:
+            tag = response.headers["ETag"]
+        assert await staff.status(path, {"If-None-Match": tag}) == 304
+        assert await staff.status(path, {"If-None-Match": tag}, sort="oldest") == 200
+        assert await staff.status(path, {"If-None-Match": '"other"'}) == 200
+
+
 async def test_an_order_as_it_was_is_what_the_status_records_said_then(staff: Staff) -> None:
     """At the time of each record, just before it, and after the last one."""
     every = {part: staff.told(part) for part in PARTS}

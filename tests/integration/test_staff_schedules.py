@@ -55,6 +55,17 @@ async def test_each_month_one_export_of_its_orders_is_made(api: JobsApi) -> None
     assert (shown["next_at"], shown["last_job"]) == ("2026-12-01T05:00:00+00:00", job["id"])
 
 
+async def test_the_same_request_again_makes_no_second_schedule(api: JobsApi) -> None:
+    asked = {"name": "n", "export": {"columns": ["order"]}}
+    answers = await asyncio.gather(*(schedule(api, asked, key="the-key") for _ in range(4)))
+    assert sorted(status for status, _ in answers) == [200, 200, 200, 201]
+    assert len({str(made["id"]) for _, made in answers}) == 1
+    status, refused = await schedule(api, asked | {"name": "another"}, key="the-key")
+    assert (status, refused["code"]) == (422, "idempotency_key_reused")
+    _, found = await api.ask("GET", "/schedules")
+    assert len(found["schedules"]) == 1
+
+
 def placed_in_october() -> Iterator[str]:
     for made in ORDERS:
         if made.order["placed_at"] and OCTOBER[0] <= made.order["placed_at"] < OCTOBER[1]:

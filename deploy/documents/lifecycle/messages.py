@@ -30,7 +30,8 @@ from services.checkout.domain.order import (
     PaymentReminder,
     SubmissionOverdue,
 )
-from shared.contracts import codes, fulfillment, notifications, payments, stock
+from services.checkout.domain.person import OrderKept
+from shared.contracts import codes, fulfillment, payments, stock
 from shared.contracts.approval import AcceptOrder, DeclineOrder
 from shared.contracts.card_verification import PaymentVerificationActionRequired, PaymentVerified
 from shared.contracts.checkout import CancelOrder, CompleteOrder
@@ -41,6 +42,7 @@ from shared.contracts.delivery_work import (
     ItemReturned,
     ResentItem,
 )
+from shared.contracts.erasure import EraseCustomer
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, LINK
 from shared.contracts.order_work import AnswerOrder, MessageOrder, NoteOrder, ReopenOrder
@@ -167,11 +169,13 @@ COMMANDS = (
     _command(AcceptOrder(reason="Can be made by May."), "staff:anna"),
     _command(ReopenOrder(note="By telephone."), "staff:anna"),
     _command(DeclineOrder(note="We are fully booked."), "staff:anna"),
+    _command(EraseCustomer(), "staff:anna"),
 )
 TIMERS = (
     Row("accepted by the store's rule", lambda life: ApprovalDue()),
     Row("time to submit is over", _not_submitted),
     Row("time to keep what an opened checkout told is over", lambda life: AbandonedKept()),
+    Row("time to keep an order that has ended is over", lambda life: OrderKept()),
     Row("time to pay is over", _overdue),
     Row("time to pay is over, too early", lambda life: PaymentOverdue()),
     Row("time to pay is over, of a failed payment", _failed_overdue),
@@ -199,7 +203,6 @@ PAYMENTS = (
     ),
     _form(payments.PaymentSettled(attempt=1, outcome="captured", reason="In Stripe's dashboard."), "a charge"),
     _form(payments.PaymentSettled(attempt=1, refund="r-1", outcome="refunded", reason="By transfer."), "a refund"),
-    _example(payments.PaymentSettlementContradicted),
     _example(payments.PaymentStrayCharge),
     Row("`payment.refunded`, a part", lambda life: _refund(life, 500)),
     Row("`payment.refunded`, all that is left", lambda life: _refund(life, None)),
@@ -214,7 +217,6 @@ PAYMENTS = (
             refund="r-500", amount=500, code="card_gone", text="No such card.", returned=True
         ),
     ),
-    _example(payments.PaymentRefundNeeded),
     _example(payments.PaymentSurplusRefunded),
     _example(payments.PaymentsRefused),
     Row("`payment.verified`", lambda life: PaymentVerified(verification=_verification(life), card=CARD)),
@@ -231,7 +233,6 @@ PAYMENTS = (
 STOCK = (
     _message(fulfillment.StockReserved()),
     _message(fulfillment.StockRefused(skus=("atlas",))),
-    _message(fulfillment.StockReleased(skus={"atlas": 1})),
     _example(stock.StockLow),
     _example(codes.PoolLow),
 )
@@ -258,7 +259,6 @@ DELIVERY = (
     _message(fulfillment.ItemRetried(item="1")),
     _message(fulfillment.ItemRevoked(item="1")),
     _message(fulfillment.ItemRevocationFailed(item="1", code="unreachable", text="No answer.", status="waiting")),
-    _message(fulfillment.ItemSettled(item="1", outcome="delivered", reason="Ada is on the list.")),
     _form(
         ItemReturned(item="1", quantity=1, returned=1, whole=True, resaleable=True, reason="Unread."),
         "without a refund",
@@ -276,20 +276,6 @@ DELIVERY = (
         "`delivery.waits_for_staff`",
         lambda life: DeliveryWaitsForStaff(what="Field Atlas", text="Field Atlas: draw it.", since=life.at),
     ),
-    _example(fulfillment.FulfillmentRefused),
-)
-NOTIFICATIONS = tuple(
-    _example(kind)
-    for kind in (
-        notifications.EmailSent,
-        notifications.EmailFailed,
-        notifications.EmailResent,
-        notifications.EmailSettled,
-        notifications.WebhookDelivered,
-        notifications.WebhookExhausted,
-        notifications.WebhooksReplayed,
-        notifications.NotificationsRefused,
-    )
 )
 GROUPS: Mapping[str, tuple[Row, ...]] = {
     "Commands": COMMANDS,
@@ -297,7 +283,6 @@ GROUPS: Mapping[str, tuple[Row, ...]] = {
     "Facts of payments": PAYMENTS,
     "Facts of fulfillment: stock": STOCK,
     "Facts of fulfillment: delivery": DELIVERY,
-    "Facts of notifications": NOTIFICATIONS,
 }
 
 LATER: Mapping[str, str] = {

@@ -10,11 +10,10 @@ from typing import Any
 from deploy.documents.lifecycle.messages import GROUPS, LATER, Row
 from deploy.documents.lifecycle.situations import SITUATIONS, Life, Situation, reached
 from services.checkout.domain.order import Order
-from services.checkout.domain.timeline import TimelineEntry
 from services.declared import declared
 from shared.contracts.checkout import OrderStatusRecord
 from shared.contracts.order_work import OrderNoted
-from shared.core import Refused, Step
+from shared.core import Event, Refused, Step
 from shared.core.ids import hashed_id
 from shared.shell.inbound.message import UnknownCommand
 from shared.shell.inbound.records import inbound_of
@@ -57,11 +56,12 @@ def walk(situation: Situation, row: Row, check: Check | None = None) -> Cell:
     there = reached(situation)
     life = Life(there.rows, there.at, check)
     before = life.row(Order)
-    refused = life.offer(row.make(life), actor=row.actor)
-    return _cell(before, refused, life)
+    message = row.make(life)
+    refused = life.offer(message, actor=row.actor)
+    return _cell(before, refused, life, is_fact=isinstance(message, Event))
 
 
-def _cell(before: Order | None, refused: Refused | None, life: Life) -> Cell:
+def _cell(before: Order | None, refused: Refused | None, life: Life, *, is_fact: bool) -> Cell:
     after = life.row(Order)
     if refused:
         return Cell(Kind.REFUSED, (refused.code,))
@@ -69,12 +69,12 @@ def _cell(before: Order | None, refused: Refused | None, life: Life) -> Cell:
         return Cell(Kind.NO_ORDER)
     if before is None or before.status is not after.status:
         return Cell(Kind.MOVES, (after.status.value,))
-    return _stays(before, after, life)
+    return _stays(before, after, life, is_fact=is_fact)
 
 
-def _stays(before: Order, after: Order, life: Life) -> Cell:
-    """The status does."""
-    texts = [entry.text for entry in life.last.of(TimelineEntry)]
+def _stays(before: Order, after: Order, life: Life, *, is_fact: bool) -> Cell:
+    """The status does. A fact is in the timeline whatever it does."""
+    texts = [event.text for event in life.last.of(OrderNoted)]
     if texts and NO_EFFECT in texts[-1]:
         return Cell(Kind.NO_EFFECT, (texts[-1].partition(NO_EFFECT)[2].removesuffix(".)"),))
     events = tuple(event.type for event in life.published if not isinstance(event, OrderStatusRecord | OrderNoted))
@@ -83,7 +83,7 @@ def _stays(before: Order, after: Order, life: Life) -> Cell:
         return Cell(Kind.CHANGES, changed, events)
     if events:
         return Cell(Kind.PUBLISHES, tells=events)
-    return Cell(Kind.NOTED if texts else Kind.LATER if life.timers else Kind.SILENT)
+    return Cell(Kind.NOTED if texts or is_fact else Kind.LATER if life.timers else Kind.SILENT)
 
 
 def _changes(before: Order, after: Order) -> Iterator[str]:

@@ -7,6 +7,7 @@ from services.checkout.domain import (  # noqa: F401
     completion,
     correspondence,
     delivery,
+    erasure,
     expiry,
     kept,
     pay_again,
@@ -19,7 +20,6 @@ from services.checkout.domain import (  # noqa: F401
     stock,
     store_change,
     supply,
-    timeline_events,
 )
 from services.checkout.domain.order import orders
 from services.checkout.domain.product import products

@@ -7,7 +7,6 @@ from services.checkout.domain.card_verification import ask_staff
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ApprovalDue, Order, PaymentOverdue, orders
 from services.checkout.domain.payment import complete_payment, open_to_pay, request_payment
-from services.checkout.domain.timeline import money
 from shared.contracts.approval import AcceptOrder, DeclineOrder, OrderAccepted, OrderDeclined
 from shared.contracts.providers import MANUAL
 from shared.contracts.values import OrderStatus
@@ -23,7 +22,6 @@ def accepted(order: Order, command: AcceptOrder, context: Context) -> Decision[O
     if not order.is_verified:
         return Refused("not_verified", "The customer's card is not verified. It cannot be charged.")
     change = OrderChange(order, context)
-    change.note(command.type, f"Accepted: {_what_follows(order)}", reason=command.reason)
     _accept(change, command.reason)
     return change.decision()
 
@@ -34,18 +32,13 @@ def approval_due(order: Order, timer: ApprovalDue, context: Context) -> Decision
     change, waits = OrderChange(order, context), order.status is OrderStatus.RECEIVED
     due = waits and order.accepted_by_rule and order.reserved and order.is_verified
     if not due or order.held:
-        change.note("order.accept", "To be accepted by the store's rule.", actor="system")
+        change.received("order.accept", "To be accepted by the store's rule.", actor="system")
         if due:
             change.set(accepted_by_rule=False)
             ask_staff(change)
         return change.without_effect("staff decide it" if waits else "")
-    change.note("order.accept", f"Accepted by the store's rule: {_what_follows(order)}", actor="system")
     _accept(change, by_rule=True)
     return change.decision()
-
-
-def _what_follows(order: Order) -> str:
-    return f"{money(order.purchased, order.currency)} to be {'paid' if _by_hand(order) else 'charged'}."
 
 
 def _by_hand(order: Order) -> bool:
@@ -60,7 +53,6 @@ def _accept(change: OrderChange, reason: str = "", *, by_rule: bool = False) -> 
         OrderAccepted(amount=order.purchased, currency=order.currency, reason=reason or None, by_rule=by_rule or None)
     )
     if order.purchased == 0:
-        change.note("order.paid", "Free order: no payment needed.")
         complete_payment(change)
         return
     if _by_hand(order):
@@ -74,7 +66,6 @@ def declined(order: Order, command: DeclineOrder, context: Context) -> Decision[
     if refused := _not_received(order):
         return refused
     change = OrderChange(order, context)
-    change.note(command.type, "Declined: nothing is charged.", reason=command.reason, note=command.note)
     change.move_to(OrderStatus.DECLINED, command.note or None)
     change.publish(OrderDeclined(note=command.note, reason=command.reason or None))
     change.cancel_timer(PaymentOverdue)

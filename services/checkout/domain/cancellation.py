@@ -17,25 +17,22 @@ from shared.core import Context, Decision, Refused
 def abandoned(order: Order, command: CheckoutAbandoned, context: Context) -> Decision[Order] | Refused:
     if not order.is_unpaid or order.status is OrderStatus.ACCEPTED:  # it is being charged
         return not_cancellable(order)
-    return _cancelled(order, command, context, "The customer abandoned the checkout.", "abandoned")
+    return _cancelled(order, command, context, "abandoned")
 
 
 @orders.on(CancelOrder)
 def cancelled(order: Order, command: CancelOrder, context: Context) -> Decision[Order] | Refused:
     if not order.may_become(OrderStatus.CANCELLED):
         return not_cancellable(order)
-    return _cancelled(order, command, context, "Order cancelled.", "cancelled")
+    return _cancelled(order, command, context, "cancelled")
 
 
 def not_cancellable(order: Order) -> Refused:
     return Refused("not_cancellable", f"The order is {order.status_in_words} and can no longer be cancelled.")
 
 
-def _cancelled(
-    order: Order, command: CheckoutAbandoned | CancelOrder, context: Context, text: str, code: str
-) -> Decision[Order]:
+def _cancelled(order: Order, command: CheckoutAbandoned | CancelOrder, context: Context, code: str) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.note(command.type, text, reason=command.reason, code=code)
     cancel(change, reason=command.reason, code=code)
     return change.decision()
 

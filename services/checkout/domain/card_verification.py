@@ -93,11 +93,10 @@ def other_card(order: Order, command: CheckoutPaymentRetried, context: Context) 
     change.set(choice=command.payment)
     if submission.provider_of(command.payment, order.payment_providers) == MANUAL:
         change.set(verification=NONE, card_check=CardCheck.NONE)
-        change.note(command.type, "The customer pays by hand once the order is accepted.", told=False)
+        change.note(command.type, "The customer pays by hand once the order is accepted.")
         receive(change)
     else:
         request_verification(change)
-        change.note(command.type, f"The customer gave another card (verification {change.state.verifications}).")
     return change.decision()
 
 
@@ -120,7 +119,9 @@ def _tries_left(order: Order) -> int:
 @orders.on(PaymentVerified)
 def verified(order: Order, fact: PaymentVerified, context: Context) -> Decision[Order]:
     change, card = OrderChange(order, context), card_name(fact.card)
-    change.note(fact.type, f"Card verified{f': {card}' if card else ''}.", verification=fact.verification, card=card)
+    change.received(
+        fact.type, f"Card verified{f': {card}' if card else ''}.", verification=fact.verification, card=card
+    )
     if not _awaited(order, fact.verification):
         return change.without_effect(_why_not(order))
     change.set(card_check=CardCheck.VERIFIED)
@@ -131,7 +132,7 @@ def verified(order: Order, fact: PaymentVerified, context: Context) -> Decision[
 @orders.on(PaymentVerificationActionRequired)
 def to_be_confirmed(order: Order, fact: PaymentVerificationActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the card with the bank."
-    change.note(fact.type, text, verification=fact.verification)
+    change.received(fact.type, text, verification=fact.verification)
     if not _awaited(order, fact.verification):
         return change.without_effect(_why_not(order))
     change.set(card_check=CardCheck.ACTION_REQUIRED, pay_url=fact.url, message=text)
@@ -146,7 +147,7 @@ def not_verified(order: Order, fact: PaymentVerificationDeclined, context: Conte
     """The customer can give another card, for as long as the order is kept."""
     change, card = OrderChange(order, context), card_name(fact.card)
     text = f"The card was not verified: {fact.text}"
-    change.note(fact.type, text, verification=fact.verification, code=fact.code, card=card, provider=fact.detail)
+    change.received(fact.type, text, verification=fact.verification, code=fact.code, card=card, provider=fact.detail)
     if not _awaited(order, fact.verification):
         return change.without_effect(_why_not(order))
     left = _tries_left(order)
@@ -177,8 +178,7 @@ def end_unverified(order: Order, context: Context) -> Decision[Order]:
     """The time to verify the card is over."""
     change = OrderChange(order, context)
     if order.is_verified:
-        change.note("order.payment_overdue", "The time to verify the card is over.")
+        change.received("order.payment_overdue", "The time to verify the card is over.")
         return change.without_effect("no card is to be verified")
     cancel(change, reason=ENDED, code="not_verified")
-    change.note("order.cancelled", ENDED, actor="system", code="not_verified")
     return change.decision()

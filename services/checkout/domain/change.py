@@ -1,13 +1,15 @@
-"""How a decision about an order is put together, so that none forgets its status record or its timeline."""
+"""How a decision about an order is put together, so that none forgets its status record, nor what staff's
+timeline is to tell of it."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from services.checkout.domain.order import Extra, Line, Order, moved
+from services.checkout.domain.person import OrderKept, without_person
+from services.checkout.domain.status import ENDED
 from services.checkout.domain.status_record import status_record
-from services.checkout.domain.timeline import LONGEST_TEXT, TimelineEntry, entry
+from services.checkout.domain.timeline import LONGEST_TEXT, noted
 from shared.contracts.checkout import OrderDeliveryResumed, OrderRefunded, OrderRefundFailed
 from shared.contracts.order_work import OrderNoted
 from shared.contracts.values import OrderStatus
@@ -23,9 +25,8 @@ class OrderChange(Change[Order]):
 
     def __init__(self, order: Order, context: Context) -> None:
         super().__init__(order, context)
-        self.notes: list[TimelineEntry] = []
-        self.untold: list[TimelineEntry] = []
-        """Those of the notes that no event of the order tells, nor the one that is handled."""
+        self._received: tuple[str, str, dict[str, Any]] = ("", "", {})
+        self._noted: list[OrderNoted] = []
 
     def move_to(self, status: OrderStatus, message: str | None = None) -> None:
         self.state = moved(self.state, status, self.context.at, message)
@@ -41,32 +42,35 @@ class OrderChange(Change[Order]):
             changed = replace(changed, trouble_since=(same or self.context.at) if changed.trouble else None)
         self.state = self.state.with_part(changed)
 
-    def note(self, what: str, text: str, /, *, told: bool = True, **detail: Any) -> None:
-        """Add an entry to the timeline. `told`: an event says so, too; for otherwise one is published that does."""
-        self.notes.append(entry(self.context, what, text, **detail))
-        if not told:
-            self.untold.append(self.notes[-1])
+    def received(self, what: str, text: str, /, **detail: Any) -> None:
+        """What the message says, to be told if it has no effect."""
+        self._received = what, text, detail
+
+    def note(self, what: str, text: str, /, **detail: Any) -> None:
+        """Tell what no other event says, for the timeline."""
+        self._noted.append(noted(self.context, what, text, **detail))
 
     def without_effect(self, why: str = "") -> Decision[Order]:
-        """The message came too late, or again: the timeline entry says that it changes nothing. `why`: if not because
-        of the order's status."""
-        *earlier, last = self.notes
-        text = f"{last.text} (No effect: {why or f'the order is {self.state.status_in_words}'}.)"
-        late = replace(last, text=text[:LONGEST_TEXT])
-        self.notes, self.untold = [*earlier, late], [late]
+        """The message came too late, or again, and changes nothing. `why`: if not because of the order's status."""
+        what, text, detail = self._received
+        because = f"(No effect: {why or f'the order is {self.state.status_in_words}'}.)"
+        self.note(what, f"{text[: LONGEST_TEXT - len(because) - 1]} {because}", **detail)
         return self.decision()
 
     def decision(self) -> Decision[Order]:
         status = {"status": self.state.status}
         self.events = [it.model_copy(update=status) if isinstance(it, WITH_STATUS) else it for it in self.events]
-        self.publish(*map(_told, self.untold))
+        self.publish(*self._noted)
+        if self.changed and self.state.erased_at:
+            self.state = without_person(self.state)
+        self._keep()
         if self.changed or not self.state.revision:
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
-        self.record(*self.notes)
         return super().decision()
 
-
-def _told(note: TimelineEntry) -> OrderNoted:
-    detail = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in note.detail.items()}
-    return OrderNoted(what=note.what, text=note.text, by=note.actor, detail=detail)
+    def _keep(self) -> None:
+        """From each end of the order on, as its store wanted it when it was placed."""
+        kept, status = self.state.store.keep_orders, self.state.status
+        if kept and not self.state.erased_at and status is not self.before.status and status in ENDED:
+            self.timer(self.context.at + kept, OrderKept())

@@ -31,7 +31,6 @@ from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
 
 S = OrderStatus
-DONE = "Completed manually."
 
 
 @orders.on(CompleteOrder)
@@ -44,8 +43,9 @@ def completed(order: Order, command: CompleteOrder, context: Context) -> Decisio
         return change.decision()
     failed = _failed(order)
     again = order.status is S.COMPLETED
-    text = "Its failed actions run again." if again and failed else DONE
-    change.note(command.type, text, told=order.completed_at is None, note=command.note)
+    if order.completed_at is not None:
+        text = "Its failed actions run again." if again and failed else "Completed manually."
+        change.note(command.type, text, note=command.note)
     if command.restore_refunded:
         _restore(change)
     if order.status is not S.COMPLETED:
@@ -128,7 +128,7 @@ def _begin(change: OrderChange, command: CompleteOrder) -> None:
     if order.charge is ChargeState.NONE:
         _finish(change)
         return
-    change.note(command.type, COMPLETING, told=False, note=command.note)
+    change.note(command.type, COMPLETING, note=command.note)
     if not order.is_closing:
         ask_payments(change, COMPLETING)
 
@@ -145,7 +145,7 @@ def end_completion(change: OrderChange) -> None:
     """The payment came through while staff completed the order: it is the order's, and nothing else is recorded."""
     if completion := change.before.completion:
         text = "Completed manually. The payment with the provider came through: nothing was recorded besides."
-        change.note(CompleteOrder.type, text, told=False, actor=completion.actor)
+        change.note(CompleteOrder.type, text, actor=completion.actor)
         _complete(change, completion.actor, completion.note)
 
 
@@ -183,19 +183,7 @@ def _finish(change: OrderChange) -> None:
     change.publish(OrderPaid(amount=amount, currency=order.currency))
     change.cancel_timer(PaymentOverdue)
     cancel_reminders(change)
-    how = f"{money(amount, order.currency)} paid elsewhere: {_words(paid.method)}" if paid else "Given for nothing"
-    change.note(
-        CompleteOrder.type,
-        f"{DONE} {how}.",
-        actor=completion.actor,
-        note=completion.note,
-        reference=paid.reference if paid else "",
-    )
     _complete(change, completion.actor, completion.note)
-
-
-def _words(method: str) -> str:
-    return method.replace("_", " ")
 
 
 # Paid
@@ -234,4 +222,4 @@ def _restore(change: OrderChange) -> None:
     if ended := [line.title for line in order.lines if line.has_ended and not line.item.is_delivery_charge]:
         text = f"{text} Not delivered again: {', '.join(ended)}."[:LONGEST_TEXT]
     change.set(message=text)
-    change.note("order.restored", text, told=False, refunds=[refund.id for refund in kept])
+    change.note("order.restored", text, refunds=[refund.id for refund in kept])

@@ -64,8 +64,13 @@ def _write(change: OrderChange, kind: str, text: str, message: MessageOrder | No
     )
 
 
+ERASED = Refused("erased", "The customer's personal data was erased. Nothing more is kept of them.")
+
+
 @orders.on(NoteOrder)
 def noted(order: Order, command: NoteOrder, context: Context) -> Decision[Order] | Refused:
+    if order.erased_at:
+        return ERASED
     about_customer = command.about == "customer"
     if about_customer and order.customer is None:
         return NO_CUSTOMER
@@ -73,17 +78,19 @@ def noted(order: Order, command: NoteOrder, context: Context) -> Decision[Order]
     email = order.customer.email.lower() if order.customer and about_customer else ""
     _write(change, "customer_note" if about_customer else "note", command.text, email=email)
     change.set(notes=order.notes + 1)
-    change.note(command.type, f"A note on the {command.about} was added.", told=False)
+    change.note(command.type, f"A note on the {command.about} was added.")
     return change.decision()
 
 
 @orders.on(MessageOrder)
-def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision[Order]:
+def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision[Order] | Refused:
+    if order.erased_at:
+        return ERASED
     change, count = OrderChange(order, context), len(command.attachments)
     _write(change, "message", command.text, command)
     change.set(messages=order.messages + 1)
     text = f"A message of the {command.sender} was handed in."
-    change.note(command.type, text, told=False, attachments=count or None)
+    change.note(command.type, text, attachments=count or None)
     return change.decision()
 
 
@@ -92,6 +99,8 @@ def handed_in(order: Order, command: MessageOrder, context: Context) -> Decision
 
 @orders.on(CheckoutAsked)
 def asked(order: Order, command: CheckoutAsked, context: Context) -> Decision[Order] | Refused:
+    if order.erased_at:
+        return ERASED
     if order.asked:
         return Refused("already_asked", "The store has not answered the earlier request yet.")
     if refused := _not_possible(order, command.wants):
@@ -100,7 +109,6 @@ def asked(order: Order, command: CheckoutAsked, context: Context) -> Decision[Or
     _write(change, "asked", command.text)
     change.set(asked=Asked(command.wants, context.at, command.text))
     change.publish(OrderAsked(wants=command.wants, text=command.text))
-    change.note(command.type, f"The customer asks the store to {command.wants} the order.")
     return change.decision()
 
 
@@ -124,8 +132,6 @@ def answered(order: Order, command: AnswerOrder, context: Context) -> Decision[O
     _write(change, "answer", command.text)
     change.set(asked=None)
     change.publish(OrderAnswered(wants=command.wants, granted=command.granted, text=command.text))
-    said = "Granted" if command.granted else "Refused"
-    change.note(command.type, f"{said}: the customer asked the store to {command.wants} the order.")
     if command.granted and command.wants == "cancel":
         cancel(change, reason="The customer asked for it.")
     elif command.granted:

@@ -26,7 +26,7 @@ from shared.contracts.fulfillment import (
     ItemWaiting,
 )
 from shared.contracts.values import UNFINISHED, DeliveryStatus, Instructions, OrderStatus
-from shared.core import Attempt, Context, Decision
+from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
 from shared.core.portions import in_messages
 
@@ -37,7 +37,7 @@ TO_START = "Waits for staff to start its delivery."
 @orders.on(ItemDelivered)
 def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[Order]:
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
-    _note_given(change, fact, given, f"{_title(order, part, fact)} delivered.")
+    change.received(fact.type, f"{_title(order, part, fact)} delivered.", item=fact.item)
     if part is None or part.has_ended or not _can_be_given(order, part):
         return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given, fact))
@@ -49,10 +49,7 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     """One of several actions is done: the customer gets what it brings, once nothing more is about to come. Or one was
     ended, so that nothing more is."""
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
-    if given:
-        _note_given(change, fact, given, f"{_title(order, part, fact)} delivered in part.")
-    else:
-        change.note(fact.type, f"{_title(order, part, fact)}: what was under way was ended.", item=fact.item)
+    change.received(fact.type, f"{_title(order, part, fact)} delivered in part.", item=fact.item)
     if given and (part is None or part.has_ended or not _can_be_given(order, part)):
         return change.without_effect(_why_not(part))
     if part and not part.refunded_whole:
@@ -82,18 +79,6 @@ def _title(order: Order, part: Line | Extra | None, fact: Named) -> str:
     return part.title if part else order.name_of(fact.item)
 
 
-def _note_given(change: OrderChange, fact: ItemDelivered | ItemProgressed, given: Instructions, text: str) -> None:
-    change.note(
-        fact.type,
-        text,
-        item=fact.item,
-        kind=given.kind,
-        carrier=given.carrier,
-        tracking=given.tracking,
-        attempts=_attempts(fact.attempts),
-    )
-
-
 def _can_be_given(order: Order, part: Line | Extra) -> bool:
     """Also what the customer keeps of a refunded order, if it was delivered before fulfillment knew of the refund."""
     return order.is_deliverable or (
@@ -113,7 +98,7 @@ def _with(part: Line | Extra, given: Instructions, fact: ItemDelivered | ItemPro
 @orders.on(ItemWaiting)
 def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
-    change.note(fact.type, f"{_title(order, part, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
+    change.received(fact.type, f"{_title(order, part, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect(_why_not(part))
     if part.has_failed:  # another of its actions has: staff know
@@ -128,7 +113,7 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
 def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
     text = f"{_title(order, part, fact)} could not be delivered: {fact.text}"
-    change.note(fact.type, text, item=fact.item, code=fact.code, attempts=_attempts(fact.attempts))
+    change.received(fact.type, text, item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.FAILED, trouble=fact.text)
@@ -141,7 +126,7 @@ def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
 def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
     how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
-    change.note(fact.type, f"Retrying the delivery of {_title(order, part, fact)}{how}.", item=fact.item)
+    change.received(fact.type, f"Retrying the delivery of {_title(order, part, fact)}{how}.", item=fact.item)
     if part is None or not order.is_deliverable:
         return change.without_effect(_why_not(part))
     status = DeliveryStatus(fact.status)
@@ -155,7 +140,7 @@ def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order
 def revoked(order: Order, fact: ItemRevoked, context: Context) -> Decision[Order]:
     """After a refund, a cancellation or an expiry: it counts in every status."""
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
-    change.note(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
+    change.received(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
     if part is None:
         return change.without_effect(_why_not(part))
     change.set_part(part, delivery=DeliveryStatus.REVOKED, trouble="", **SENT)
@@ -167,7 +152,7 @@ def revocation_failed(order: Order, fact: ItemRevocationFailed, context: Context
     """Nothing more of the item may be about to come: then it waits for staff."""
     change, part = OrderChange(order, context), order.delivered_part(fact.item)
     text = f"Access to {order.name_of(fact.item)} could not be revoked: {fact.text}"[:2000]
-    change.note(fact.type, text, item=fact.item, code=fact.code)
+    change.received(fact.type, text, item=fact.item, code=fact.code)
     if part is None or order.is_unpaid:
         return change.without_effect(_why_not(part))
     if (
@@ -249,13 +234,11 @@ def _announce(change: OrderChange) -> None:
     match change.state.status:
         case OrderStatus.COMPLETED:
             change.publish(OrderCompleted())
-            change.note("order.completed", "All items delivered.", actor="system")
         case OrderStatus.FAILED:
             change.publish(OrderFailed(reason=change.state.message or ""))
-            change.note("order.failed", "Needs attention.", actor="system")
         case OrderStatus.PROCESSING:
-            told = any(isinstance(event, OrderDeliveryResumed) for event in change.events)
-            change.note("order.delivery_resumed", "Delivery resumed.", told=told, actor="system")
+            if not any(isinstance(event, OrderDeliveryResumed) for event in change.events):
+                change.note(OrderDeliveryResumed.type, "Delivery resumed.", actor="system")
 
 
 def _delivered_items(part: Line | Extra) -> Iterator[DeliveredItem]:
@@ -264,7 +247,3 @@ def _delivered_items(part: Line | Extra) -> Iterator[DeliveredItem]:
     for instructions in part.unsent:
         units = quantity if instructions.quantity is None else instructions.quantity
         yield DeliveredItem(item=id, product=part.title, quantity=units, instructions=instructions)
-
-
-def _attempts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
-    return [attempt.model_dump(mode="json") for attempt in attempts]

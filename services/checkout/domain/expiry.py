@@ -43,7 +43,7 @@ def payment_overdue(order: Order, timer: PaymentOverdue | FailedPaymentOverdue, 
     change = OrderChange(order, context)
     waits = order.status is OrderStatus.PENDING_PAYMENT or order.payment_failed
     if not waits and order.completion is None:
-        change.note("order.payment_overdue", "The time to pay is over.")
+        change.received("order.payment_overdue", "The time to pay is over.")
         return change.without_effect()
     if order.charge is ChargeState.NONE:
         expire(change, NOT_PAID)
@@ -60,14 +60,13 @@ def ask_payments(change: OrderChange, text: str) -> None:
     change.publish(OrderPaymentClosing(attempt=change.state.attempts, by_hand=by_hand))
     wait = growing_wait(FIRST_REMINDER, LONGEST_REMINDER, asked + 1)
     change.timer(change.context.at + wait, PaymentOverdue())
-    change.note(OrderPaymentClosing.type, text, actor="system", attempt=change.state.attempts)
 
 
 @orders.on(SubmissionOverdue)
 def submission_overdue(order: Order, timer: SubmissionOverdue, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     if order.status is not OrderStatus.CREATED:
-        change.note("order.submission_overdue", "The time to submit the checkout is over.")
+        change.received("order.submission_overdue", "The time to submit the checkout is over.")
         return change.without_effect()
     expire(change, NOT_SUBMITTED)
     return change.decision()
@@ -79,4 +78,3 @@ def expire(change: OrderChange, why: str) -> None:
     change.publish(OrderExpired(was=was))
     change.cancel_timer(SubmissionOverdue, PaymentOverdue)
     cancel_reminders(change)
-    change.note("order.expired", why, actor="system")

@@ -10,7 +10,7 @@ from services.checkout.domain.status import CLOSED, DELIVERABLE
 from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.values import VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
-from shared.core import NO_WORK, Decision, Work
+from shared.core import NO_WORK, Decision, Event, Work
 
 
 def broken(order: Order, *, at_rest: bool = False, work: Work = NO_WORK) -> list[str]:
@@ -20,9 +20,9 @@ def broken(order: Order, *, at_rest: bool = False, work: Work = NO_WORK) -> list
     return [rule for rule, holds in rules.items() if not holds]
 
 
-def is_silent(decision: Decision[Order]) -> bool:
-    """Nothing tells that the message came. docs/lifecycle.md has no such cell."""
-    return not (decision.records or decision.events or decision.timers)
+def is_silent(message: object, decision: Decision[Order]) -> bool:
+    """Nothing tells that the message came: a fact is told by itself. docs/lifecycle.md has no such cell."""
+    return not (isinstance(message, Event) or decision.records or decision.events or decision.timers)
 
 
 def _rules(order: Order) -> dict[str, bool]:

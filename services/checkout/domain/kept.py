@@ -41,14 +41,14 @@ def erased(order: Order, timer: AbandonedKept, context: Context) -> Decision[Ord
     without."""
     change = OrderChange(order, context)
     if order.placed_at is not None:
-        change.note("checkout.kept", "What the checkout told when it was opened was kept long enough.")
+        change.received("checkout.kept", "What the checkout told when it was opened was kept long enough.")
         return change.without_effect("it was submitted")
     if order.status is OrderStatus.CREATED:  # its time is over as well
         expire(change, NOT_SUBMITTED)
     items = order.opened.items if order.opened else ()
     change.set(opened=Opened(None, items) if items else None, country=None, locale=None, origin=Source())
     text = "What the checkout told when it was opened is erased, but for what was in the cart."
-    change.note("checkout.kept", text, told=False)
+    change.note("checkout.kept", text)
     return change.decision()
 
 

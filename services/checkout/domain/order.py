@@ -271,6 +271,8 @@ class Order:
     asked: Asked | None = None
     in_ledger: bool = False
     """What was paid elsewhere is entered in the ledger. Refunds that come before are of another charge."""
+    erased_at: datetime | None = None
+    """When the customer's personal data was erased: no message brings it back."""
 
     @property
     def is_verified(self) -> bool:

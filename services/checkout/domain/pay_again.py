@@ -33,11 +33,10 @@ def retry_requested(order: Order, retry: PaymentRetryRequested, context: Context
     text = f"The customer wants to pay again after attempt {retry.attempt}, on the pay page."
     why = _why_not(order, retry, context.at)
     if why is not None:
-        change.note(retry.type, text, attempt=retry.attempt)
+        change.received(retry.type, text, attempt=retry.attempt)
         return change.without_effect(why)
     change.set(choice=_choice(retry))
-    attempt = request_payment(change, retry.return_url)
-    change.note(retry.type, f"The customer retried the payment on the pay page (attempt {attempt}).", attempt=attempt)
+    request_payment(change, retry.return_url)
     return change.decision()
 
 
@@ -47,13 +46,10 @@ def _card_given(order: Order, retry: PaymentRetryRequested, after: int, context:
     why = _why_no_card(order, retry, after, context.at)
     if why is not None:
         text = f"The customer gives another card after verification {after}, on the pay page."
-        change.note(retry.type, text, verification=after)
+        change.received(retry.type, text, verification=after)
         return change.without_effect(why)
     change.set(choice=_choice(retry))
     request_verification(change, retry.return_url)
-    number = change.state.verifications
-    text = f"The customer gave another card on the pay page (verification {number})."
-    change.note(retry.type, text, verification=number)
     return change.decision()
 
 

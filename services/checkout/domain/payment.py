@@ -15,8 +15,8 @@ from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, o
 from services.checkout.domain.pay_page import page_of
 from services.checkout.domain.payment_failure import fail_payment
 from services.checkout.domain.reminders import cancel_reminders, remind_from
-from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
-from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
+from services.checkout.domain.timeline import LONGEST_TEXT, card_name, money
+from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, too_many_attempts, tries_left
 from shared.contracts.checkout import (
     OrderPaid,
     OrderPaymentActionRequired,
@@ -29,9 +29,7 @@ from shared.contracts.payments import (
     PaymentCancelled,
     PaymentCaptured,
     PaymentDeclined,
-    PaymentRefundNeeded,
     PaymentSettled,
-    PaymentSettlementContradicted,
     PaymentStrayCharge,
     PaymentUnresolved,
 )
@@ -64,8 +62,7 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
         return submission.invalid(problems)
     change = OrderChange(order, context)
     change.set(choice=command.payment)
-    attempt = request_payment(change)
-    change.note(command.type, f"The customer retried the payment (attempt {attempt}).", attempt=attempt)
+    request_payment(change)
     return change.decision()
 
 
@@ -149,10 +146,10 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     end_check(change)
     if order.elsewhere and fact.provider == MANUAL and fact.attempt == order.attempts:
         change.set(in_ledger=True)
-        change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", told=False, **detail)
+        change.note(fact.type, f"{amount} paid elsewhere entered in the ledger.", **detail)
         return change.decision()
     if order.paid or not (order.status in CAPTURE_COUNTS or order.payment_failed):
-        change.note(fact.type, text, **detail)
+        change.received(fact.type, text, **detail)
         return change.without_effect("it is paid already" if order.paid else "")
     in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
     if not in_full:
@@ -161,11 +158,11 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     elif order.status in VOID:
         text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
         change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=context.at)
-    change.note(fact.type, text, told=in_full and order.status not in VOID, **detail)
+    if not in_full or order.status in VOID:
+        change.note(fact.type, text, **detail)
     if not in_full:
         open_to_pay(change)
     if in_full and (order.status in UNDER_WAY or order.payment_failed):
-        change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
         end_completion(change)
     elif order.is_closing:
@@ -202,17 +199,16 @@ def open_to_pay(change: OrderChange) -> None:
 @orders.on(PaymentDeclined)
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer can pay again, within the grace period from the first decline."""
-    change, awaited, more = OrderChange(order, context), _awaited(order, fact.attempt), ""
+    change, awaited = OrderChange(order, context), _awaited(order, fact.attempt)
     over = order.is_closing or (order.declined_at and order.is_overdue(context.at))
     if awaited:
         change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
     if awaited and not over:
         open_to_pay(change)
         _ask_to_pay_again(change, fact)
-        more = _next_try(change.state)
-    text, card = f"Payment attempt {fact.attempt} declined: {fact.text}{more}", card_name(fact.card)
-    change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
     if not awaited:
+        text = f"Payment attempt {fact.attempt} declined: {fact.text}"
+        change.received(fact.type, text, attempt=fact.attempt, code=fact.code)
         end_check(change)
         return change.without_effect(_why_not_awaited(order))
     if over:
@@ -252,17 +248,10 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
     )
 
 
-def _next_try(order: Order) -> str:
-    """What the timeline says after a declined payment."""
-    if not tries_left(order):
-        return f" {NO_TRY_LEFT}."
-    return f" The customer can pay again after {moment(order.retry_after)}." if order.retry_after else ""
-
-
 @orders.on(PaymentActionRequired)
 def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
-    change.note(fact.type, text, attempt=fact.attempt)
+    change.received(fact.type, text, attempt=fact.attempt)
     if not _awaited(order, fact.attempt):
         return change.without_effect(_why_not_awaited(order))
     if order.is_closing:
@@ -280,8 +269,6 @@ def unresolved(order: Order, fact: PaymentUnresolved, context: Context) -> Decis
     change.set(message=CHECKED)
     if _awaited(order, fact.attempt):
         change.set(charge=ChargeState.UNRESOLVED, pay_url=None)
-    text = f"Outcome of payment attempt {fact.attempt} unknown: checking with the provider."
-    change.note(fact.type, text, attempt=fact.attempt, provider=fact.text)
     return change.decision()
 
 
@@ -289,43 +276,23 @@ def unresolved(order: Order, fact: PaymentUnresolved, context: Context) -> Decis
 def stray_charge(order: Order, fact: PaymentStrayCharge, context: Context) -> Decision[Order]:
     """It pays nothing."""
     change = OrderChange(order, context)
-    text = f"A charge of {money(fact.amount, fact.currency)} names this order, but was not made by orderbus."
-    change.note(fact.type, text, attempt=fact.attempt, transaction=fact.transaction)
     change.publish(OrderStrayCharge(amount=fact.amount, currency=fact.currency, transaction=fact.transaction))
     return change.decision()
-
-
-@orders.on(PaymentRefundNeeded)
-def refund_needed(order: Order, fact: PaymentRefundNeeded, context: Context) -> Decision[Order]:
-    text = f"{money(fact.amount, fact.currency)} must be refunded by hand. {fact.text}"
-    return Decision(order, records=[entry(context, fact.type, text, attempt=fact.attempt, refund=fact.refund)])
 
 
 @orders.on(PaymentSettled)
 def settled(order: Order, fact: PaymentSettled, context: Context) -> Decision[Order]:
     """What follows from it is reported by a fact of its own."""
-    what = f"refund {fact.refund}" if fact.refund else f"payment attempt {fact.attempt}"
-    text = f"Settled manually: {what} was {fact.outcome.replace('_', ' ')}. {fact.reason}"
     change = OrderChange(order, context)
     if fact.refund:
         end_refund_message(change)
     end_check(change)
-    change.note(fact.type, text, attempt=fact.attempt, refund=fact.refund, reference=fact.reference)
     return change.decision()
-
-
-@orders.on(PaymentSettlementContradicted)
-def settlement_contradicted(order: Order, fact: PaymentSettlementContradicted, context: Context) -> Decision[Order]:
-    text = f"Needs attention: {fact.text}"
-    return Decision(order, records=[entry(context, fact.type, text, attempt=fact.attempt, refund=fact.refund)])
 
 
 @orders.on(PaymentCancelled)
 def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    why = " Needs attention: the provider does not take the amount." if fact.code else ""
-    text = f"Payment attempt {fact.attempt} cancelled.{why}"
-    change.note(fact.type, text, attempt=fact.attempt, code=fact.code, provider=fact.detail)
     if not _awaited(order, fact.attempt):
         end_check(change)
         return change.decision()

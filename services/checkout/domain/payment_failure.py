@@ -20,8 +20,6 @@ from shared.contracts.order_work import ReopenOrder
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision, Problem, Refused
 
-CANNOT_BE_PAID = "It cannot be paid any more. Needs attention."
-
 
 def fail_payment(change: OrderChange, why: str = "") -> None:
     """The order's message says why, or, to staff, `why`. Its deadline stays."""
@@ -30,7 +28,6 @@ def fail_payment(change: OrderChange, why: str = "") -> None:
     change.move_to(OrderStatus.FAILED, message)
     change.publish(OrderFailed(reason=why or message or "", unpaid=True))
     cancel_reminders(change)
-    change.note(OrderFailed.type, CANNOT_BE_PAID, actor="system")
 
 
 @orders.on(ReopenOrder)
@@ -64,7 +61,7 @@ def reopened(order: Order, command: ReopenOrder, context: Context) -> Decision[O
     )
     times = counted(command.tries, "time")
     text = f"The customer may try to pay {times} more."
-    change.note(command.type, text, told=False, note=command.note, until=until)
+    change.note(command.type, text, note=command.note, until=until)
     return change.decision()
 
 

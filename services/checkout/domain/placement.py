@@ -16,7 +16,6 @@ from services.checkout.domain.order_records import BillingDetails, Opened
 from services.checkout.domain.reminders import remind_from
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
-from services.checkout.domain.timeline import counted, money
 from services.checkout.domain.verification import hold_reason, needed_to_hold
 from shared.contracts.checkout import OrderCreated, OrderPlaced
 from shared.contracts.providers import MANUAL
@@ -57,7 +56,6 @@ def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> D
     change.publish(_created(change.state))
     change.timer(context.at + store.abandon_after, SubmissionOverdue())
     keep(change, store)
-    change.note("order.created", "Checkout opened.", store=store.card.id, number=change.state.number)
     return change.decision()
 
 
@@ -199,13 +197,6 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         change.timer(until, PaymentOverdue())
     if not waits:
         remind_from(change, change.context.at)
-    text = (
-        f"Placed: {counted(len(checkout.items), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
-    )
-    amounts: dict[str, Any] = {"total": placed.total, "purchased": placed.purchased}
-    if placed.held:
-        text = f"{text} Held for verification: {placed.held}."
-    change.note("order.placed", text, number=placed.number, **amounts, until=until, client_ip=placed.origin.client_ip)
 
 
 def _rules_of(store: Store, checkout: CheckoutSubmitted) -> dict[str, Any]:

@@ -24,17 +24,8 @@ from shared.core.money import allocate
 @orders.on(PaymentRefunded)
 def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.note(
-        fact.type,
-        f"{money(fact.amount, fact.currency)} refunded{_how(fact.reason, recorded=fact.recorded)}.{_kept(order, fact)}",
-        refund=fact.refund,
-        transaction=fact.transaction,
-        reason=fact.reason,
-        items=[line.model_dump() for line in fact.items],
-        remove_access=fact.remove_access,
-        remove_offer_access=fact.remove_offer_access,
-        restock=fact.restock,
-    )
+    how = " in another way than by the payment provider" if fact.recorded else ""
+    change.received(fact.type, f"{money(fact.amount, fact.currency)} refunded{how}.", refund=fact.refund)
     end_return_refused(change)
     if order.elsewhere and not order.in_ledger:
         end_refund_message(change)
@@ -86,23 +77,6 @@ def _refunded_in_all(order: Order, fact: PaymentRefunded) -> int:
     return max(order.paid - min(order.paid, left), min(order.paid, order.refunded + of_items))
 
 
-def _how(reason: str, *, recorded: bool) -> str:
-    if recorded:
-        return " in another way than by the payment provider"
-    return " in the payment provider's dashboard" if reason == "made_at_provider" else ""
-
-
-def _kept(order: Order, fact: PaymentRefunded) -> str:
-    """What the refund leaves as it is, of the products that it made wholly refunded."""
-    whole = [line for part in fact.items if part.whole and (line := order.line(part.item))]
-    products = [line.item for line in whole if not line.item.is_delivery_charge]
-    said = []
-    for choice, what in ((fact.remove_access, "Access was left to"), (fact.restock, "Not put back in stock:")):
-        names = [it.product for it in products if choice is not None and it.item not in choice]
-        said += [f" {what} {', '.join(names)}."] if names else []
-    return "".join(said)
-
-
 def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool) -> None:
     order, parts = change.state, {part.item: part for part in fact.items}
     lines = tuple(_with_refund(line, parts.get(line.item.item), fact, whole=whole) for line in order.lines)
@@ -139,11 +113,8 @@ def _with_refund(line: Line, part: RefundedLine | None, fact: PaymentRefunded, *
 
 @orders.on(PaymentSurplusRefunded)
 def surplus_refunded(order: Order, fact: PaymentSurplusRefunded, context: Context) -> Decision[Order]:
-    how = _how("", recorded=fact.recorded)
-    text = f"A duplicate charge of {money(fact.amount, fact.currency)} was refunded{how}."
     change = OrderChange(order, context)
     end_refund_message(change)
-    change.note(fact.type, text, refund=fact.refund, attempt=fact.attempt, transaction=fact.transaction)
     return change.decision()
 
 
@@ -170,7 +141,6 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
             returned=fact.returned,
         )
     )
-    change.note(fact.type, f"{text}: {fact.text}", refund=fact.refund, code=fact.code)
     return change.decision()
 
 

@@ -36,7 +36,7 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
     """Only while the customer can act. A time that has passed meanwhile is left out."""
     change, start = OrderChange(order, context), _start(order)
     if why := _no_reminder(order, context.at):
-        change.note(OrderPaymentReminder.type, "Time to remind of the payment.")
+        change.received(OrderPaymentReminder.type, "Time to remind of the payment.")
         return change.without_effect(why)
     due = sum(start + wait <= context.at for wait in order.reminders)
     if due <= order.reminded:  # a later start was set since
@@ -57,10 +57,9 @@ def payment_reminder(order: Order, timer: PaymentReminder, context: Context) -> 
                 page=page_of(order, context.key),
             )
         )
-        change.note(OrderPaymentReminder.type, f"Reminder {due} to pay.", actor="system", reminder=due)
     else:
         text = f"Reminder {due} left out: it cannot be paid now."
-        change.note(OrderPaymentReminder.type, text, told=False, actor="system")
+        change.note(OrderPaymentReminder.type, text, actor="system")
     return change.decision()
 
 

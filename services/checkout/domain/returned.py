@@ -16,9 +16,7 @@ REFUSED = f"{A_REFUND}that the customer expects was refused."
 
 @orders.on(ItemReturned)
 def returned(order: Order, fact: ItemReturned, context: Context) -> Decision[Order]:
-    change, what = OrderChange(order, context), f"{fact.quantity} of {order.name_of(fact.item)} returned"
-    text = f"{what}{'' if fact.resaleable else ', not to be sold again'}. {fact.reason}"
-    change.note(fact.type, text, item=fact.item, quantity=fact.quantity, returned=fact.returned)
+    change = OrderChange(order, context)
     if fact.refund:
         expect_refund(change, fact.refund)
     return change.decision()
@@ -36,7 +34,6 @@ def expect_refund(change: OrderChange, id: str) -> None:
 def refused(order: Order, fact: PaymentsRefused, context: Context) -> Decision[Order]:
     """In any order with the returns."""
     change = OrderChange(order, context)
-    change.note(fact.type, f"{fact.command} was refused: {fact.text}", code=fact.code)
     if fact.command == RefundPayment.type:
         known = (*order.refused_refunds, (fact.command_id, fact.text[:500]))
         change.set(refused_refunds=known[-KEPT:])

@@ -1,4 +1,4 @@
-"""What staff did about deliveries: in the timeline, and sent to the customer."""
+"""What staff did about deliveries: what waits for them, and what is sent to the customer again."""
 
 from __future__ import annotations
 
@@ -23,18 +23,10 @@ from shared.core import Context, Decision
 from shared.core.portions import in_messages
 
 WORDS: Mapping[StaffAction, str] = {
-    "marked_delivered": "Marked as delivered by hand",
-    "resent": "Sending again what was delivered",
-    "resend_failed": "Could not be sent again",
-    "revoked": "Revoked by staff",
-    "granted_again": "Granted again",
-    "attached": "Attached by staff",
     "held": "Held: nothing is delivered until it is released",
     "released": "Released for delivery",
     "started": "Delivery started by hand",
-    "parcel_delivered": "A parcel has arrived",
 }
-
 WAITS: Mapping[StaffAction, Mapping[str, Any]] = {
     "held": {},
     "released": {"held": None},
@@ -44,11 +36,9 @@ WAITS: Mapping[StaffAction, Mapping[str, Any]] = {
 
 @orders.on(DeliveryNoted)
 def noted(order: Order, fact: DeliveryNoted, context: Context) -> Decision[Order]:
-    names = ", ".join(order.name_of(item) for item in fact.items)
-    text = f"{WORDS[fact.action]}{f' ({names})' if names else ''}. {fact.text}".strip()
     change = OrderChange(order, context)
-    change.note(fact.type, text, action=fact.action, items=list(fact.items))
     if fact.action in WAITS and order.status in CLOSED:
+        change.received(fact.type, f"{WORDS[fact.action]}. {fact.text}".strip(), action=fact.action)
         return change.without_effect()
     if fact.action in WAITS:
         change.set(**({"held": fact.text} if fact.action == "held" else WAITS[fact.action]))
@@ -62,10 +52,10 @@ def resent(order: Order, fact: DeliveryResent, context: Context) -> Decision[Ord
     """The order's status stays as it is."""
     change = OrderChange(order, context)
     kept = [item for item in fact.items if _is_kept(order, item)]
-    names = ", ".join(dict.fromkeys(order.name_of(item.item) for item in kept))
-    change.note(fact.type, f"Sent to the customer: {names}." if kept else "Not sent: it was refunded or revoked since.")
+    names = ", ".join(dict.fromkeys(order.name_of(item.item) for item in fact.items))
+    change.received(fact.type, f"Not sent to the customer: {names}.")
     if not kept or not order.is_deliverable:
-        return change.without_effect()
+        return change.without_effect("" if kept else "it was refunded or revoked since")
     for given in in_messages([_given(order, item) for item in kept]):
         change.publish(OrderItemsDelivered(items=given))
     change.set(updated_at=context.at)
@@ -91,7 +81,7 @@ def waits_for_staff(order: Order, fact: DeliveryWaitsForStaff, context: Context)
     """It changes nothing of the order. Of what waited when staff completed it by hand they are not told again, but of
     access that is left."""
     change = OrderChange(order, context)
-    change.note(fact.type, f"{'Still waits' if fact.again else 'Waits'} for staff. {fact.text}")
+    change.received(fact.type, f"{'Still waits' if fact.again else 'Waits'} for staff. {fact.text}")
     was_completed = order.completed_at is not None and fact.since < order.completed_at
     if not fact.access_left and (was_completed or not order.is_deliverable):
         return change.without_effect()

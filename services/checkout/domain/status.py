@@ -24,6 +24,8 @@ the charge. An order can have failed unpaid, too (`Order.payment_failed`). `retu
 there yet."""
 CLOSED = frozenset(status for status, following in TRANSITIONS.items() if not following) | {S.REFUNDED}
 """Nothing more happens to it by itself. Staff can restore one that was refunded."""
+ENDED = CLOSED | {S.COMPLETED}
+"""From then on its personal data is kept as long as its store wants it, and may be erased."""
 DELIVERABLE = frozenset(S) - UNPAID - CLOSED
 """Deliveries count, also of a completed order: staff may have completed it manually."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.checkout.domain.order import Order
+from services.checkout.domain.order_records import BillingDetails
 from shared.contracts.checkout import OrderStatusRecord, StatusExtra, StatusItem
 from shared.contracts.order_status import StatusAsked, StatusOpened
 from shared.contracts.values import UNPAID
@@ -50,16 +53,11 @@ def status_record(order: Order) -> OrderStatusRecord:
         discounts=order.discounts,
         taxes=order.taxes,
         billing=order.billing,
-        company=order.details.company,
-        vat_number=order.details.vat_number,
-        billing_fields=order.details.fields,
         shipping=order.shipping,
         offer=order.offer,
         locale=order.locale,
         link=order.origin.link,
         analytics_consent=order.origin.analytics_consent,
-        purchaser_role=order.details.purchaser_role,
-        terms=order.details.terms,
         terms_accepted_at=order.terms_accepted_at,
         deadline=order.deadline,
         notes=order.notes,
@@ -68,7 +66,19 @@ def status_record(order: Order) -> OrderStatusRecord:
         opened=_opened(order),
         retry_after=order.retry_after if order.status in UNPAID else None,
         client_ip=order.origin.client_ip if order.placed_at else None,
+        erased_at=order.erased_at,
+        **_details(order.details),
     )
+
+
+def _details(details: BillingDetails) -> dict[str, Any]:
+    return {
+        "company": details.company,
+        "vat_number": details.vat_number,
+        "billing_fields": details.fields,
+        "purchaser_role": details.purchaser_role,
+        "terms": details.terms,
+    }
 
 
 def _asked(order: Order) -> StatusAsked | None:

@@ -18,14 +18,13 @@ WAITS_FOR_STOCK = (RECEIVED, PENDING)
 @orders.on(StockReserved)
 def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.note(fact.type, "Stock reserved.")
+    change.received(fact.type, "Stock reserved.")
     if order.status not in WAITS_FOR_STOCK or order.reserved:
         return change.without_effect(_decided(order))
     change.set(reserved=True)
     if order.status is RECEIVED:
         (receive if order.is_verified else request_verification)(change)
     elif order.purchased == 0:
-        change.note("order.paid", "Free order: no payment needed.")
         complete_payment(change)
     else:
         request_payment(change)
@@ -35,7 +34,7 @@ def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decis
 @orders.on(StockRefused)
 def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.note(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
+    change.received(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
     if order.status not in WAITS_FOR_STOCK or order.reserved:
         return change.without_effect(_decided(order))
     cancel(change, reason="Sold out.", code="sold_out", sold_out=fact.skus)
@@ -51,7 +50,6 @@ def _decided(order: Order) -> str:
 def stock_low(order: Order, fact: StockLow, context: Context) -> Decision[Order]:
     """It says nothing of the order; staff hear of it."""
     change = OrderChange(order, context)
-    change.note(fact.type, f"Stock of {fact.product} is low: {fact.free} free.", sku=fact.sku)
     text = f"{fact.free} free of SKU {fact.sku}, fewer than {fact.low_stock}. Order more."
     change.publish(OrderSupplyLow(what=f"stock of {fact.product}"[:200], text=text))
     change.set(updated_at=context.at)

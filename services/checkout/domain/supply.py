@@ -21,6 +21,5 @@ def pool_low(order: Order, fact: PoolLow, context: Context) -> Decision[Order]:
     text = f"{counted(fact.left, 'code')} left, fewer than {fact.low_water}{age}.{waits} Import more."
     what = f"pool {fact.name}"[:200]
     change.set(updated_at=context.at)
-    change.note(fact.type, f"Little is left: {what}. {text}")
     change.publish(OrderSupplyLow(what=what, text=text))
     return change.decision()

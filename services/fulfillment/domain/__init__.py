@@ -3,6 +3,7 @@
 from services.fulfillment.domain import (  # noqa: F401  (they register their handlers)
     by_hand,
     cancellation,
+    erasure,
     hold,
     reminders,
     renewal,

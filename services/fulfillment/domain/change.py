@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Reminder, Stage, StockHold
+from services.fulfillment.domain.person import without_person
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.staff_waits import (
     FIRST_REMINDER,
@@ -352,6 +353,8 @@ class DeliveryChange(Change[Delivery]):
         if self.events:
             self.events = [self._with_status(event) for event in self.events]
             self.events = counted(self.events, self.state.in_progress())
+        if self.changed and self.state.erased_at:
+            self.state = without_person(self.state)
         if self.changed and is_told(self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))

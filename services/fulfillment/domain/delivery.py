@@ -298,6 +298,8 @@ class Delivery:
     """Nothing is delivered until staff start it, as the store wants it."""
     pause_told: datetime | None = None
     """When staff were last told at once that calls of it are paused."""
+    erased_at: datetime | None = None
+    """When the customer's personal data was erased."""
 
     @property
     def why_not_begun(self) -> Refused | None:

@@ -3,6 +3,7 @@
 from services.notifications.domain import (  # noqa: F401
     approval,
     email,
+    erasure,
     lost_messages,
     order_events,
     requests,

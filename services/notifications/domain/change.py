@@ -9,6 +9,7 @@ from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.feed import customer_recipient, staff_recipient
 from services.notifications.domain.notification_log import Email, Fact, NotificationLog, WebhookDelivery
 from services.notifications.domain.operations import PostWebhook
+from services.notifications.domain.person import without_person
 from services.notifications.domain.records import FeedEntry
 from services.notifications.domain.status_record import is_told, status_record
 from services.notifications.domain.webhook_event import EVENTS, payload, subscriptions
@@ -22,6 +23,8 @@ class NotificationChange(Change[NotificationLog]):
     that is told has the status record as its last event."""
 
     def decision(self) -> Decision[NotificationLog]:
+        if self.changed and self.state.erased_at:
+            self.state = without_person(self.state)
         if is_told(self.before, self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
@@ -36,13 +39,14 @@ class NotificationChange(Change[NotificationLog]):
         status: OrderStatus | None = None,
         refund: int | None = None,
     ) -> bool:
-        """Deliver its webhook events, too. False: the fact is known, and what it brings was sent.
+        """Deliver its webhook events, too. False: the fact is known, and what it brings was sent; or the
+        customer's data is erased.
 
         What can happen more than once is told apart by `which`, or `each_time` every message is a fact of its own.
         `status`: of the order after it."""
         which = self.context.message_id.hex if each_time else which
         fact = Fact(f"{kind}:{which}" if which else kind, self.context.at, status, refund)
-        if self.state.fact(fact.name):
+        if self.state.erased_at or self.state.fact(fact.name):
             return False
         found = self.other(Endpoints, self.state.store.id) if kind in EVENTS else None
         deliveries = [self._delivery(fact, event, endpoint) for event, endpoint in subscriptions(fact, found)]

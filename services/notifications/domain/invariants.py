@@ -77,6 +77,8 @@ def _ended_early(log: NotificationLog) -> Iterator[str]:
 
 def _without_reason(log: NotificationLog) -> Iterator[str]:
     """What is lost or in doubt says why, and an email can be sent again."""
+    if log.erased_at:
+        return
     for email in log.emails:
         if (email.is_lost or email.in_doubt) and not (email.text and email.call):
             yield f"{_name(email)} is {email.state}, but does not say why or cannot be sent again"

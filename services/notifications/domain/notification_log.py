@@ -144,6 +144,8 @@ class NotificationLog:
     """When its record was told last."""
     amount_paid: int | None = None
     """Once it is paid, in minor units: 0 if it was given or free. An older build did not keep it."""
+    erased_at: datetime | None = None
+    """When the customer's personal data was erased: nothing is sent any more."""
 
     def fact(self, name: str) -> Fact | None:
         return next((fact for fact in self.facts if fact.name == name), None)

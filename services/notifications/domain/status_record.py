@@ -14,6 +14,8 @@ MANY, SHORT = 50, 100
 
 def is_told(before: NotificationLog, after: NotificationLog) -> bool:
     """When the last one that was pending has arrived or is lost, and at once what staff must know."""
+    if after.erased_at != before.erased_at:
+        return bool(before.updated_at)
     if after.emails == before.emails and after.deliveries == before.deliveries:
         return False
     return not after.pending() or _is_news(before, after)

@@ -16,6 +16,7 @@ from services.payments.domain.ledger import (
 )
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
+from services.payments.domain.person import without_person
 from services.payments.domain.status_record import is_told, status_record
 from services.payments.domain.verification import ForgetCard, Verification
 from shared.contracts.payments import PaymentCaptured
@@ -36,6 +37,8 @@ class PaymentChange(Change[Payment]):
 
     def decision(self) -> Decision[Payment]:
         self._forget_cards()
+        if self.changed and self.state.erased_at:
+            self.state = without_person(self.state)
         if self.changed and is_told(self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))

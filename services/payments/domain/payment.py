@@ -209,6 +209,8 @@ class Payment:
     """Of cards, before the order is accepted."""
     page: Page | None = None
     """None until checkout asks the customer to pay."""
+    erased_at: datetime | None = None
+    """When the customer's personal data was erased."""
 
     @property
     def kept_card(self) -> Verification | None:

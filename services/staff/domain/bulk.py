@@ -10,10 +10,11 @@ from typing import Any
 
 from shared.contracts.checkout import CancelOrder, CompleteOrder
 from shared.contracts.delivery_work import MarkDeliveredDelivery, ReleaseDelivery, ReturnDelivery, StartDelivery
+from shared.contracts.erasure import EraseCustomer
 from shared.contracts.fulfillment import RetryDelivery
 from shared.contracts.notifications import ReplayWebhooks, ResendMails
 from shared.contracts.payments import RefundPayment
-from shared.contracts.values import UNFINISHED, UNPAID, OrderStatus
+from shared.contracts.values import UNFINISHED, UNPAID, VOID, OrderStatus
 from shared.core import Command, Refused
 
 S = OrderStatus
@@ -57,6 +58,7 @@ ACTIONS: Mapping[str, BulkAction] = {
     "start": BulkAction(StartDelivery, "/start", UNFINISHED, "reason"),
     "resend_emails": BulkAction(ResendMails, "/mails/resend", frozenset(S)),
     "replay_webhooks": BulkAction(ReplayWebhooks, "/webhooks/replay", frozenset(S)),
+    "erase": BulkAction(EraseCustomer, "/erase", VOID | {S.CREATED, S.COMPLETED, S.REFUNDED, S.RETURNED}),
 }
 """By the names that staff use."""
 

@@ -68,6 +68,7 @@ COLUMNS: Mapping[str, ExportColumn] = {
     "closed_at": ExportColumn("Closed", K.TIME),
     "updated_at": ExportColumn("Updated", K.TIME),
     "deadline": ExportColumn("Deadline", K.TIME),
+    "erased_at": ExportColumn("Erased", K.TIME),
     "provider": ExportColumn("Gateway", K.TEXT),
     "method": ExportColumn("Method", K.TEXT),
     "card_brand": ExportColumn("Card", K.TEXT),

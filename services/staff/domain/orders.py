@@ -55,6 +55,8 @@ class OrderRow(Row):
     closed_at: datetime | None = None
     updated_at: datetime | None = None
     deadline: datetime | None = None
+    erased_at: datetime | None = None
+    """When its customer's personal data was erased."""
     order_facets: tuple[str, ...] = ()
     order_adds: dict[str, Any] | None = None
     """What it adds to the sums by day."""
@@ -126,6 +128,7 @@ def order(record: OrderStatusRecord, about: About) -> Shown:
         closed_at=record.closed_at,
         updated_at=record.updated_at,
         deadline=record.deadline,
+        erased_at=record.erased_at,
         order_facets=_facets(record),
         order_adds=of_order(record),
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from http import HTTPStatus
 
 import orjson
 import sqlalchemy as sa
 from aiohttp import web
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.staff.domain.schedule import next_month
 from services.staff.jobs.new_jobs import NewJobs, check_filter, stores_asked, written
@@ -18,22 +21,26 @@ from services.staff.jobs.schedules import Schedule, all_schedules
 from services.staff.jobs.tables import job_schedules
 from services.staff.jobs.views import ScheduleList, ScheduleView
 from services.staff.people import audit_log
-from services.staff.people.credentials import new_id
 from shared.contracts.times import zone_of
 from shared.core import Problem
 from shared.shell.http.access import OWN_STORES, PRINCIPAL, add_route, stores_of
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, not_found
-from shared.shell.http.requests import body_in
+from shared.shell.http.requests import IDEMPOTENCY_KEY, body_in
+from shared.shell.http.web import identity_of
 
 MOST = 100
 GONE = DeclaredResponse(None, HTTPStatus.NO_CONTENT, media="", description="Removed. Exports that it has made stay.")
 LIST = Declaration("Exports that are made each month", (DeclaredResponse(ScheduleList),))
 MAKE = Declaration(
     "Make an export of each month, when it is over",
-    (DeclaredResponse(ScheduleView, HTTPStatus.CREATED),),
+    (
+        DeclaredResponse(ScheduleView, HTTPStatus.CREATED),
+        DeclaredResponse(ScheduleView, description="An earlier request with the same `Idempotency-Key` has made it."),
+    ),
     body=ScheduleRequest,
-    refused=(HTTPStatus.CONFLICT,),
+    headers=(IDEMPOTENCY_KEY,),
+    refused=(HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 REMOVE = Declaration("Make no more exports of a schedule", (GONE,), refused=(HTTPStatus.NOT_FOUND,))
 
@@ -59,8 +66,10 @@ class ScheduleRoutes:
         export, jobs = given.export, self._jobs
         check_filter(export)
         _check_period(given)
-        allowed = stores_with(caller, TO_EXPORT)
+        allowed, id = stores_with(caller, TO_EXPORT), _id_of(identity_of(request))
         async with jobs.engine.begin() as connection:
+            if earlier := await _earlier(connection, id, given):
+                return json_response(_view(earlier))
             stores = await stores_asked(connection, allowed, export)
             scope = sorted(stores) if export.filter.store or allowed is not None else None
             zone = export.zone or await jobs.zone_of(connection, stores)
@@ -68,7 +77,7 @@ class ScheduleRoutes:
             if (await connection.execute(count)).scalar_one() >= MOST:
                 raise ProblemResponse(HTTPStatus.CONFLICT, f"There are {MOST} schedules already.", "too_many_schedules")
             values = {
-                "id": new_id(),
+                "id": id,
                 "name": given.name,
                 "actor": caller.name,
                 "token": token_of(caller),
@@ -78,10 +87,14 @@ class ScheduleRoutes:
                 "created_at": jobs.now(),
                 "next_at": next_month(jobs.now(), zone_of(zone)),
             }
-            await connection.execute(sa.insert(job_schedules).values(values))
+            insert = postgresql.insert(job_schedules).values(values).on_conflict_do_nothing()
+            if not (await connection.execute(insert)).rowcount:  # a repetition was quicker
+                if earlier := await _earlier(connection, id, given):
+                    return json_response(_view(earlier))
+                raise not_found("schedule")
             about = {"stores": scope, "format": export.format, "zone": zone}
-            await audit_log.record(connection, caller.name, "schedule.made", str(values["id"]), **about)
-            made = next(one for one in await all_schedules(connection) if one.id == values["id"])
+            await audit_log.record(connection, caller.name, "schedule.made", id, **about)
+            made = next(one for one in await all_schedules(connection) if one.id == id)
         return json_response(_view(made), HTTPStatus.CREATED)
 
     async def remove(self, request: web.Request) -> web.StreamResponse:
@@ -93,6 +106,20 @@ class ScheduleRoutes:
             await connection.execute(sa.delete(job_schedules).where(job_schedules.c.id == id))
             await audit_log.record(connection, request[PRINCIPAL].name, "schedule.removed", id)
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _id_of(identity: str) -> str:
+    """That of the schedule which a request makes: the same one again makes no second."""
+    return hashlib.sha256(f"schedule\x00{identity}".encode()).hexdigest()[:16]
+
+
+async def _earlier(connection: AsyncConnection, id: str, given: ScheduleRequest) -> Schedule | None:
+    """The schedule that the same request has made before. Raises ProblemResponse if something else was asked for."""
+    found = next((one for one in await all_schedules(connection) if one.id == id), None)
+    if found and (found.name, written(found.request)) != (given.name, written(given.export)):
+        title = "This Idempotency-Key was used for another request."
+        raise ProblemResponse(HTTPStatus.UNPROCESSABLE_ENTITY, title, "idempotency_key_reused")
+    return found
 
 
 def _check_period(given: ScheduleRequest) -> None:

@@ -1,4 +1,5 @@
-"""What the owners' routes change, by HTTP. `commands.json` is made of what they declare (`deploy/documents`)."""
+"""The owners' routes: what they change, and what they show. `commands.json` and `reads.json` are made of what they
+declare (`deploy/documents`)."""
 
 from __future__ import annotations
 
@@ -15,18 +16,18 @@ from shared.shell.http.declaration import Declaration, Described
 from shared.shell.http.requests import IDEMPOTENCY_KEY
 
 ROOT = "/api/v1"
-FILE = Path(__file__).with_name("commands.json")
+COMMANDS, READS = "commands.json", "reads.json"
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerCommand:
+class OwnerRoute:
     owner: str
     """The service that answers."""
     method: str
     path: str
     """With the owner, and as it is registered: `/parked/{key:.+}/retry`."""
     permission: str
-    scope: Literal["path", "found", "recipient", "every"]
+    scope: Literal["path", "query", "found", "recipient", "every"]
     """Where the store is, as `access.Scope` says it."""
     declaration: Declaration
 
@@ -36,8 +37,16 @@ class OwnerCommand:
         return f"{ROOT}/{self.owner}{self.path}"
 
 
-def owner_commands() -> Iterator[OwnerCommand]:
-    whole = _read()
+def owner_commands() -> Iterator[OwnerRoute]:
+    return _routes(COMMANDS)
+
+
+def owner_reads() -> Iterator[OwnerRoute]:
+    return _routes(READS)
+
+
+def _routes(file: str) -> Iterator[OwnerRoute]:
+    whole = _read(file)
     for each in whole["commands"]:
         owner = each["owner"]
         described = Described(each["operation"], whole["schemas"], f"Sent on to {owner}, which answers.")
@@ -49,9 +58,9 @@ def owner_commands() -> Iterator[OwnerCommand]:
             raw_body="The command." if each["takes_body"] else "",
             described=described,
         )
-        yield OwnerCommand(owner, each["method"], each["path"], each["permission"], each["scope"], declaration)
+        yield OwnerRoute(owner, each["method"], each["path"], each["permission"], each["scope"], declaration)
 
 
 @cache
-def _read() -> Any:
-    return orjson.loads(FILE.read_bytes())
+def _read(file: str) -> Any:
+    return orjson.loads(Path(__file__).with_name(file).read_bytes())

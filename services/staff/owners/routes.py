@@ -1,10 +1,12 @@
-"""The owners' commands below staff's API: `POST /api/v1/checkout/orders/{key}/cancel` is checkout's `POST
-/orders/{key}/cancel`. Permission and store are checked here and by the owner, whose answer comes back as it is."""
+"""The owners' routes below staff's API: `POST /api/v1/checkout/orders/{key}/cancel` is checkout's `POST
+/orders/{key}/cancel`. Permission and store are checked here and by the owner, whose answer comes back as it is. What is
+changed is in the audit log, what is read is not."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,13 +15,15 @@ import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.staff.archived import find_order
 from services.staff.owners.client import PROBLEM, Owners, media_of
-from services.staff.owners.commands import OwnerCommand, owner_commands
+from services.staff.owners.commands import OwnerRoute, owner_commands, owner_reads
 from services.staff.people import audit_log
 from services.staff.storage import orders
 from shared.shell.http.access import (
     EVERY_STORE,
     IN_PATH,
+    IN_QUERY,
     OF_RECIPIENT,
     PRINCIPAL,
     FindStore,
@@ -44,12 +48,25 @@ NO_IDS = ("file",)
 
 def add_owner_commands(application: web.Application, api: HttpApi, owners: Owners, writes: AsyncEngine) -> None:
     """`writes`: for the audit log."""
-    found = found_by(store_of_order(api))
-    scopes = {"path": IN_PATH, "recipient": OF_RECIPIENT, "every": EVERY_STORE, "found": found}
     for command in owner_commands():
-        scope: Scope = scopes[command.scope]
-        handler = _sent_on(command, owners, writes)
-        add_route(application, command.method, command.route, handler, command.permission, scope, command.declaration)
+        _add(application, api, command, _sent_on(command, owners, writes))
+
+
+def add_owner_reads(application: web.Application, api: HttpApi, owners: Owners) -> None:
+    for read in owner_reads():
+        _add(application, api, read, _read(read, owners))
+
+
+def _add(application: web.Application, api: HttpApi, route: OwnerRoute, handler: RequestHandler) -> None:
+    scopes: Mapping[str, Scope] = {
+        "path": IN_PATH,
+        "query": IN_QUERY,
+        "recipient": OF_RECIPIENT,
+        "every": EVERY_STORE,
+        "found": found_by(named_order(api), "order") if "{order}" in route.path else found_by(store_of_order(api)),
+    }
+    scope = scopes[route.scope]
+    add_route(application, route.method, route.route, handler, route.permission, scope, route.declaration)
 
 
 def store_of_order(api: HttpApi) -> FindStore:
@@ -64,7 +81,28 @@ def store_of_order(api: HttpApi) -> FindStore:
     return find
 
 
-def _sent_on(command: OwnerCommand, owners: Owners, writes: AsyncEngine) -> RequestHandler:
+def named_order(api: HttpApi) -> FindStore:
+    """The same, by its id or number."""
+
+    async def find(name: str) -> str | None:
+        async with api.engine.connect() as connection:
+            found = await find_order(connection, name)
+        return found.store if found else None
+
+    return find
+
+
+def _read(route: OwnerRoute, owners: Owners) -> RequestHandler:
+    prefix = route.route.removesuffix(route.path)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        head = RequestHead(method=route.method, target=target_of(request).removeprefix(prefix))
+        return as_it_is(await owners.send(request[PRINCIPAL], route.owner, head))
+
+    return handle
+
+
+def _sent_on(command: OwnerRoute, owners: Owners, writes: AsyncEngine) -> RequestHandler:
     prefix = command.route.removesuffix(command.path)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -94,7 +132,7 @@ class Entry:
     """What the audit log says of a command that is sent on: before it is sent, and once more where it is refused or
     where no answer comes. Ids only: nothing of its body."""
 
-    def __init__(self, command: OwnerCommand, caller: Principal, request: web.Request) -> None:
+    def __init__(self, command: OwnerRoute, caller: Principal, request: web.Request) -> None:
         path = request.match_info
         self._actor = caller.name
         self._subject = "/".join(as_id(value) for name, value in path.items() if name not in NO_IDS)

@@ -1,10 +1,13 @@
 """What staff do to orders."""
 
 from shared.contracts import order_work
+from shared.contracts.erasure import EraseCustomer, OrderErased
 from shared.contracts.examples.order import ITEMS, NUMBER, PLACED, STORE
 from shared.core import Message
 
 EXAMPLES: tuple[Message, ...] = (
+    EraseCustomer(),
+    OrderErased(number=NUMBER, store=STORE),
     order_work.NoteOrder(text="Called on March 5: the atlas is a present.", about="order"),
     order_work.MessageOrder(
         sender="customer",

@@ -124,5 +124,5 @@ def probed(
     add_probe(app, "/health", health, HEALTH)
     add_probe(app, "/ready", readiness, READY)
     add_probe(app, "/metrics", exposition, METRICS)
-    add_document(app, name)
+    add_document(app, name, sessions=principals.has_sessions)
     return app

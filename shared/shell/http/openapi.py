@@ -37,6 +37,7 @@ from shared.shell.http.openapi_problems import (
     problems_of_route,
 )
 from shared.shell.http.problems import json_response
+from shared.shell.http.requests import SESSION_COOKIE
 
 PATH = "/openapi.json"
 VERSION = "1.0.0"
@@ -110,8 +111,14 @@ class ProblemBody:
     """What is wrong with each field, where fields are wrong."""
 
 
-def add_document(application: web.Application, service: str) -> None:
-    """Add the route of the document. It is made when it is first asked for."""
+SESSIONS = web.AppKey("sessions", bool)
+"""Callers may also be known by the cookie of a session."""
+
+
+def add_document(application: web.Application, service: str, *, sessions: bool = False) -> None:
+    """Add the route of the document. It is made when it is first asked for. `sessions`: callers may also be known by
+    the cookie of one."""
+    application[SESSIONS] = sessions
     made = cache(lambda: document(application, service))
 
     async def show(request: web.Request) -> web.Response:
@@ -123,10 +130,10 @@ def add_document(application: web.Application, service: str) -> None:
 def document(application: web.Application, service: str) -> Json:
     """Raises TypeError for a route that does not say who may call it, or what it takes and gives."""
     routes = list(routes_of(application))
-    schemas = Schemas(routes)
+    schemas, callers = Schemas(routes), _callers(application)
     paths: dict[str, Json] = {}
     for route in sorted(routes, key=lambda each: (each.path, each.method)):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, list(callers))
         if described := route.declaration.described:
             schemas.definitions |= described.schemas
     return {
@@ -140,10 +147,19 @@ def document(application: web.Application, service: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas.definitions,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": callers,
             "responses": {problem_name(status): problem_response(status) for status in problems_of_all(routes)},
         },
     }
+
+
+def _callers(application: web.Application) -> Json:
+    """How one is known, by the scheme's name: in any of these ways."""
+    schemes: Json = {"token": {"type": "http", "scheme": "bearer"}}
+    if application.get(SESSIONS, False):
+        text = "Of a user who has signed in. What changes something is then to come from a page of the same site."
+        schemes["session"] = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": text}
+    return schemes
 
 
 class Schemas:
@@ -204,14 +220,14 @@ def _inherited(kind: Any) -> dict[str, str]:
     return found
 
 
-def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
+def _operation(route: DeclaredRoute, schemas: Schemas, callers: list[str]) -> Json:
     declaration, access, described = route.declaration, route.access, route.declaration.described
     parameters = [*_variables(route), *_query(declaration), *(_header(header) for header in declaration.headers)]
     operation: Json = {"operationId": _operation_id(route), "summary": declaration.summary}
     if access is PUBLIC or access is PROBE:
         operation["security"] = []
     else:
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{name: []} for name in callers]
         if access.permission == SIGNED_IN:
             operation["description"] = "For every known caller, about themselves."
         else:

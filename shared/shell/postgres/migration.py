@@ -44,6 +44,20 @@ def drop_plain_rows(op: Any, *tables: str) -> None:
         op.execute(f"alter table {name} reset (toast_tuple_target)")
 
 
+def add_erasures(op: Any) -> None:
+    """What was erased of customers (`erasure.py`)."""
+    op.execute("""create table erasures (
+        key text not null, id uuid not null, at timestamptz not null, done boolean not null default false,
+        primary key (key, id)
+    )""")
+    op.execute("create index erasures_at on erasures (at)")
+    op.execute("create index erasures_new on erasures (key) where not done")
+
+
+def drop_erasures(op: Any) -> None:
+    op.execute("drop table erasures")
+
+
 def migrate(service: str, database_url: str, revision: str = "head") -> None:
     """Bring a service's database up to a revision. Two at once are safe: the second waits, then finds nothing to do.
     One that a newer build has brought further stays as it is. Raises WrongGeneration,

@@ -178,7 +178,8 @@ def test_an_accepted_order_is_charged_with_the_kept_card() -> None:
     assert isinstance(charge, OrderPaymentRequested)
     assert (charge.attempt, charge.amount, charge.kept_card, charge.payment_method) == (1, 1000, True, None)
     assert charge.until == order.at + GRACE
-    assert (order.timeline[-1].actor, order.timeline[-1].detail["reason"]) == ("staff:anna", "Can be made by May.")
+    entry = order.entry("order.accepted")
+    assert (entry.actor, entry.detail["reason"]) == ("staff:anna", "Can be made by May.")
     assert order.hear(captured(1000)).facts == [OrderPaid(amount=1000, currency="USD", card=VISA)]
     assert order.hear(delivered("1")).state.status is OrderStatus.COMPLETED
 

@@ -82,7 +82,8 @@ def test_an_order_that_was_paid_elsewhere_is_paid_and_completed_and_its_actions_
     record = order.record()
     assert (record.status, record.payment_status, record.paid) == (S.COMPLETED, PaymentStatus.PAID, 3500)
     assert (record.paid_elsewhere, record.given, record.pay_url) == (TRANSFER, False, None)
-    assert (order.timeline[-1].actor, order.timeline[-1].text) == (
+    entry = order.entry("order.paid_elsewhere")
+    assert (entry.actor, entry.text) == (
         "staff:anna",
         "Completed manually. 35.00 USD paid elsewhere: bank transfer.",
     )

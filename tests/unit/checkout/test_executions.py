@@ -79,7 +79,7 @@ def test_an_order_is_completed_when_what_its_offer_brings_is_there_too() -> None
     assert handed_over(order) == [("Course", "download"), ("Gold members", "code")]
     assert OrderCompleted() in order.facts
     assert [(extra.id, extra.delivery) for extra in order.state.extras] == [("offer", DeliveryStatus.DELIVERED)]
-    assert order.timeline[-2].text == "Gold members delivered."
+    assert order.entry("item.delivered").text == "Gold members delivered."
 
 
 def test_what_every_order_brings_can_fail_the_order_and_be_revoked() -> None:

@@ -32,10 +32,8 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemWaiting,
     StockRefused,
-    StockReleased,
     StockReserved,
 )
-from shared.contracts.notifications import EmailSent
 from shared.contracts.order_work import AnswerOrder, NoteOrder, ReopenOrder
 from shared.contracts.payments import (
     PaymentActionRequired,
@@ -116,8 +114,6 @@ rest = st.sampled_from(
     [
         StockReserved(),
         StockRefused(skus=("game",)),
-        StockReleased(skus={"game": 1}),
-        EmailSent(message="m", template="t", audience="customer"),
     ]
 )
 anything = st.one_of(checkouts, commands, money, deliveries, rest)

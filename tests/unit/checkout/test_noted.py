@@ -42,4 +42,6 @@ def test_a_placed_order_tells_until_when_it_can_be_paid_and_from_where_it_came()
 def test_a_pool_whose_worker_has_a_faster_clock_is_not_low_for_days_below_zero() -> None:
     order = paid_order("course")
     low = PoolLow(pool="keys", name="Keys", left=1, low_water=2, since=order.at + timedelta(seconds=5))
-    assert order.hear(low).timeline[-1].text == "Little is left: pool Keys. 1 code left, fewer than 2. Import more."
+    assert (
+        order.hear(low).entry("pool.low").text == "Little is left: pool Keys. 1 code left, fewer than 2. Import more."
+    )

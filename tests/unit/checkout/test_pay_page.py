@@ -143,7 +143,7 @@ def test_another_card_is_verified_and_the_customer_comes_back_to_the_page() -> N
     (asked,) = order.facts
     assert isinstance(asked, OrderVerificationRequested)
     assert (asked.verification, asked.payment_method, asked.return_url) == (2, "pm_card_mastercard", LINK)
-    assert order.timeline[-1].text == "The customer gave another card on the pay page (verification 2)."
+    assert order.timeline[-1].text == "The customer gave another card (verification 2)."
     assert order.hear(other_card()).facts == [], "the same request again"
 
 

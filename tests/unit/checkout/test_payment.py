@@ -93,8 +93,8 @@ def test_a_declined_card_leaves_the_order_waiting_with_a_page_to_pay_again() -> 
     assert order.record().payment_status is PaymentStatus.FAILED
     assert order.record().pay_url == PAGE
     assert [timer.due for timer in order.pending.values()] == [until]
-    assert "req_1" in str(order.timeline[-1].detail)
-    assert "req_1" not in str((event, order.record(), order.timeline[-1].text))
+    assert "req_1" in str(order.entry("payment.declined").detail)
+    assert "req_1" not in str((event, order.record(), order.entry("payment.declined").text))
 
 
 def test_another_card_pays_after_a_decline() -> None:

@@ -86,7 +86,7 @@ def test_a_refund_that_the_bank_returns_is_no_longer_counted() -> None:
     assert [item.refunded for item in order.record().items] == [1000, 0]
     assert order.record().payment_status is PaymentStatus.PARTIALLY_REFUNDED
     assert order.record().message == "A refund of 25.00 USD failed."
-    assert "account is closed" in order.timeline[-1].text
+    assert "account is closed" in order.entry("payment.refund_failed").text
 
     order.hear(refunded(2500, of=3500, so_far=1000))
     assert order.record().payment_status is PaymentStatus.REFUNDED
@@ -150,7 +150,10 @@ def test_a_refunds_choices_are_passed_on_and_told() -> None:
     (event,) = order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,), remove_access=(), restock=())).facts
     assert isinstance(event, OrderRefunded)
     assert (event.remove_access, event.restock, event.remove_offer_access) == ((), (), False)
-    assert order.timeline[-1].text == "10.00 USD refunded. Access was left to Course. Not put back in stock: Course."
+    assert (
+        order.entry("payment.refunded").text
+        == "10.00 USD refunded. Access was left to Course. Not put back in stock: Course."
+    )
 
 
 def test_an_older_build_of_payments_says_nothing_of_choices() -> None:
@@ -158,7 +161,7 @@ def test_an_older_build_of_payments_says_nothing_of_choices() -> None:
     (event,) = order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,))).facts
     assert isinstance(event, OrderRefunded)
     assert (event.remove_access, event.restock) == (None, None)
-    assert order.timeline[-1].text == "10.00 USD refunded."
+    assert order.entry("payment.refunded").text == "10.00 USD refunded."
 
 
 def partly_refunded(*, shown_as_refunded: bool) -> OrderScenario:

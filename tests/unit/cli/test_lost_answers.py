@@ -47,7 +47,7 @@ KEYED = {
     ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set", "stock receive"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
-    *("stores set", "products set", "webhooks add", "webhooks remove", "webhooks pause"),
+    *("customers erase", "stores set", "products set", "webhooks add", "webhooks remove", "webhooks pause"),
     *(
         "delivery renew",
         "delivery attach",
@@ -69,7 +69,15 @@ READING = {
     *("top", "doctor", "env", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
     *("secrets list", "servers list", "carriers list", "files list", "discord test", "stock list", "stock history"),
-    *("abandoned", "completion", "delivery downloads", "monitor", "staff compare", "staff verify-audit"),
+    *(
+        "abandoned",
+        "completion",
+        "customers export",
+        "delivery downloads",
+        "monitor",
+        "staff compare",
+        "staff verify-audit",
+    ),
     *("webhooks list", "products list", "stores list", "stores show", "stores history"),
 }
 
@@ -228,6 +236,12 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
             "notifications",
             "POST /orders/o-1/mails/settle",
             "--message m",
+        ),
+        (
+            "customers erase ada@maple.example --store maple --yes",
+            "staff",
+            "POST /api/v1/stores/maple/customers/erase",
+            "orderbus customers export ada@maple.example --store maple",
         ),
         ("settle item ORD-1 delivered --reason x --item 1", "fulfillment", "POST /orders/o-1/settle", "--item 1"),
     ],

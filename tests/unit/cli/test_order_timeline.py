@@ -1,64 +1,61 @@
-"""The timeline of `orderbus order`: checkout's, with the emails and webhooks that arrived."""
+"""The timeline of `orderbus order`: staff's."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from deploy.cli.order_timeline import whole_timeline
+from tests.unit.cli.conftest import Orderbus
+from tests.unit.cli.services import LOST, FakeServices, Reply, problem
+
+AT = "2026-03-03T14:05:00+00:00"
+ORDER = {
+    **{"key": "o-1", "number": "ORD-1", "currency": "EUR", "store": "maple", "status": "processing", "items": []},
+    **{"payment_status": "paid", "fulfilment_status": "in_progress", "created_at": AT, "written": []},
+}
+TIMELINE = "GET /api/v1/orders/o-1/timeline"
 
 
-def entry(what: str, at: str, **detail: str) -> dict[str, Any]:
-    return {"at": at, "actor": "system", "what": what, "text": what, "detail": detail, "id": "1"}
+def entry(what: str, text: str) -> dict[str, Any]:
+    return {"id": what, "at": AT, "actor": "system", "source": "checkout", "what": what, "text": text, "detail": {}}
 
 
-def mail(message: str, at: str | None, state: str = "sent", audience: str = "customer") -> dict[str, Any]:
-    return {"message": message, "template": "delivery", "audience": audience, "state": state, "at": at}
+def page(*entries: dict[str, Any], following: str | None = None) -> Reply:
+    return Reply({"entries": entries, "next": following})
 
 
-def hook(message: str, at: str | None, state: str = "delivered") -> dict[str, Any]:
-    return {"message": message, "endpoint": "crm", "event": "order.completed", "attempts": 2, "state": state, "at": at}
+def an_order(services: FakeServices) -> None:
+    services.reply("checkout", "GET /orders/ORD-1", Reply(ORDER))
 
 
-PAID = entry("order.paid", "2026-03-03T14:05:00.100000+00:00")
-COMPLETED = entry("order.completed", "2026-03-03T14:05:02+00:00")
+def test_it_is_read_from_staff_page_by_page(services: FakeServices, orderbus: Orderbus) -> None:
+    an_order(services)
+    created, paid = entry("order.created", "Checkout opened."), entry("order.paid", "Paid in full.")
+    services.reply("staff", TIMELINE, page(created, following="cursor"), page(paid))
+
+    found = json.loads(orderbus("order", "ORD-1", "--json").out)
+
+    assert found["timeline"] == [created, paid] and "timeline_missing" not in found
+    asked = [one.query for one in services.received if one.service == "staff"]
+    assert [one.get("after") for one in asked] == [None, "cursor"]
+    assert {one["sort"] for one in asked} == {"oldest"}
 
 
-def test_what_arrived_stands_where_it_happened() -> None:
-    notifications = {
-        "mails": [mail("<1@s>", "2026-03-03T14:05:01Z"), mail("<2@s>", "2026-03-03T14:05:03Z", audience="staff")],
-        "webhooks": [hook("msg_1", "2026-03-03T14:05:02.5Z")],
-    }
+def test_the_order_is_shown_without_it_while_staff_is_away(services: FakeServices, orderbus: Orderbus) -> None:
+    an_order(services)
+    for away in (LOST, problem(503, "not_ready", "Not ready yet."), problem(403, "forbidden", "No permission.")):
+        services.reply("staff", TIMELINE, away)
+        said = orderbus("order", "ORD-1")
+        assert said.code == 0
+        assert "ORD-1  processing" in said.out
+        assert "\nTimeline\n  missing: staff" in said.out
 
-    shown = whole_timeline([PAID, COMPLETED], notifications)
-
-    assert [(it["what"], it["text"]) for it in shown] == [
-        ("order.paid", "order.paid"),
-        ("email.sent", "Email to the customer sent: delivery."),
-        ("order.completed", "order.completed"),
-        ("webhook.delivered", "Webhook crm accepted order.completed on attempt 2."),
-        ("email.sent", "Email to staff sent: delivery."),
-    ]
-    assert shown[1]["detail"] == {"message": "<1@s>"} and shown[1]["actor"] == "system"
+    found = json.loads(orderbus("order", "ORD-1", "--json").out)
+    assert found["timeline"] is None and found["timeline_missing"] == "staff: No permission. (forbidden)"
 
 
-def test_what_checkout_has_noted_of_an_older_build_is_shown_once() -> None:
-    sent = entry("email.sent", "2026-03-03T14:05:01+00:00", message="<1@s>")
-    settled = entry("email.settled", "2026-03-03T14:05:02+00:00", message="<2@s>", outcome="sent")
-    delivered = entry("webhook.delivered", "2026-03-03T14:05:03+00:00", message="msg_1")
-    failed = entry("email.failed", "2026-03-03T14:05:04+00:00", message="<3@s>")
-    at = "2026-03-03T14:05:05Z"
-    notifications = {"mails": [mail(f"<{n}@s>", at) for n in (1, 2, 3)], "webhooks": [hook("msg_1", at)]}
-
-    shown = whole_timeline([sent, settled, delivered, failed], notifications)
-
-    assert shown[:-1] == [sent, settled, delivered, failed]
-    assert shown[-1]["detail"] == {"message": "<3@s>"}
-
-
-def test_what_is_pending_or_lost_has_not_arrived_and_a_service_that_is_away_hides_nothing() -> None:
-    lost = {
-        "mails": [mail("<1@s>", None, "pending"), mail("<2@s>", None, "failed")],
-        "webhooks": [hook("m", None, "paused")],
-    }
-    assert whole_timeline([PAID], lost) == [PAID]
-    assert whole_timeline([PAID], None) == [PAID]
+def test_what_staff_has_not_read_yet_is_said_to_be_so(services: FakeServices, orderbus: Orderbus) -> None:
+    an_order(services)
+    said = orderbus("order", "ORD-1")
+    assert said.code == 0
+    assert said.out.endswith("Timeline\n  Staff has read nothing of the order yet.\n")

@@ -123,6 +123,7 @@ HAVE_NONE: Mapping[str, str] = {
     "GET /monitor/orders-per-minute": f"{PROGRAM} that draw it",
     "GET /monitor/live/stream": f"{PROGRAM} with a page that stays open",
     "GET /feeds/{recipient}/stream": f"{PROGRAM} with a page that stays open",
+    "POST /orders/{key}/erase": "`customers erase` erases a customer's orders, after what payments knows of them",
     "POST /feeds/{recipient}/token": f"{PROGRAM}: a shop's back end asks for it when its customer has signed in",
     "POST /orders/{key}/downloads/renew": f"{PROGRAM}: the shop's page of an order; staff have `delivery renew`",
     "GET /stores/{store}": "`stores show` has all of it by `/settings`",

@@ -25,7 +25,7 @@ AT = "2026-11-28 14:05:16"
 CELLS = {
     **dict.fromkeys(("at", "since", "created", "opened", "lost at", "set at", "tested", "changed at", "due"), AT),
     **dict.fromkeys(("next", "next try", "next probe", "low since"), AT),
-    **dict.fromkeys(("why", "error", "text", "reason", "result"), WHY),
+    **dict.fromkeys(("why", "why not", "error", "text", "reason", "result"), WHY),
     **dict.fromkeys(("before", "after", "value"), '["card", "bank_transfer", "invoice", "gift_card", "other_method"]'),
     **dict.fromkeys(("free", "reserved", "on hand", "low below"), "100000"),
     **dict.fromkeys(("attempt", "attempts", "tries", "count", "position"), "1000"),
@@ -42,7 +42,7 @@ CELLS = {
     **{"page": "https://www.dhl.de/en/privatkunden/pakete-empfangen/verfolgen.html?piececode={tracking}"},
     **{"endpoint": "we_f1ab241b581edc6d6d3f", "events": "order.created, order.updated, order.refunded"},
     **{"url": "https://hooks.lighthouse.example/orderbus/events", "bytes": "1048576", "role": "1187654321098765432"},
-    **{"the bot can give it": "yes", "game": "minecraft"},
+    **{"the bot can give it": "yes", "erased": "refused", "game": "minecraft"},
     **{"to": "karen.jones@customers.example", "key": "01a22040-dc40-7fc6-8207-23dc63ecf346", "kind": "SendWebhook"},
     **{"destination": "hooks.lighthouse.example", "id": "123456", "type": "checkout.payment_retried", "waiting": "12"},
     **{"topic": "storefront.checkouts.v1", "offset": "123456", "sku": "navigation", "story": "refunded_in_part"},

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from services.staff.owners.client import Owners
-from services.staff.owners.commands import owner_commands
+from services.staff.owners.commands import owner_commands, owner_reads
 from services.staff.owners.routes import as_id
 from services.staff.settings import StaffSettings
 from shared.permissions import PERMISSIONS
@@ -158,6 +158,15 @@ def test_every_command_is_known_with_its_permission() -> None:
         ("payments", "payment.settle"),
         ("fulfillment", "delivery.settle"),
     }
+
+
+def test_what_the_owners_show_is_known_without_streams_and_probes() -> None:
+    reads = {(each.owner, each.path): each for each in owner_reads()}
+    assert {each.permission for each in reads.values()} <= set(PERMISSIONS)
+    assert reads["fulfillment", "/stores/{store}/stock"].permission == "stock.read"
+    assert ("checkout", "/orders/{order}") in reads and ("payments", "/ledger") in reads
+    assert not {path for _, path in reads} & {"/health", "/metrics", "/openapi.json", "/feeds/{recipient}/stream"}
+    assert all(each.method == "GET" and not each.declaration.has_body for each in reads.values())
 
 
 @pytest.mark.parametrize("given", ["anna@example.com", "Anna Smith", "", "x" * 300, "é"])

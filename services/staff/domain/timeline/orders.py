@@ -15,7 +15,7 @@ from services.staff.domain.timeline.entry import (
     tells,
     told,
 )
-from shared.contracts import approval, checkout, delivery_work, order_work
+from shared.contracts import approval, checkout, delivery_work, erasure, order_work
 from shared.contracts.values import OrderStatus
 
 
@@ -158,6 +158,11 @@ def accepted(event: approval.OrderAccepted, order: OrderWords, row: EventRow) ->
 @tells(approval.OrderDeclined)
 def declined(event: approval.OrderDeclined, order: OrderWords, row: EventRow) -> Told:
     return told("Declined: nothing is charged.", reason=event.reason, note=event.note)
+
+
+@tells(erasure.OrderErased)
+def erased(event: erasure.OrderErased, order: OrderWords, row: EventRow) -> Told:
+    return told("The customer's personal data is erased.")
 
 
 # Delivery
