@@ -19,6 +19,7 @@ from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderCancelled, OrderItemsDelivered, OrderRefunded
 from shared.contracts.erasure import EraseCustomer, OrderErased
+from shared.contracts.fulfillment import StockReserved
 from shared.contracts.order_work import MessageOrder, NoteOrder
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import CheckoutAsked, SubmittedItem
@@ -65,7 +66,7 @@ def bought(*skus: str) -> checkout.OrderScenario:
         billing_fields=(BillingField(label="Who", value=MARK),),
     )
     order = checkout.OrderScenario(opened, submitted)
-    return order.given(checkout.StockReserved(), checkout.captured(order.state.purchased))
+    return order.given(StockReserved(), checkout.captured(order.state.purchased))
 
 
 def completed() -> checkout.OrderScenario:
