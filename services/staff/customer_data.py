@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import TypedDict
 
 from services.staff.archived import find_order
-from services.staff.jobs.owner import CommandOutcome, OrderCommand, OwnerAway
+from services.staff.jobs.owner import CommandOutcome, OrderCommand, OrderHeldUp, OwnerAway
 from services.staff.owners.client import Owners
 from services.staff.owners.sender import OwnersSender
 from services.staff.people import audit_log
@@ -139,7 +139,8 @@ class ErasedCustomerOrder:
     number: str
     """The order's number."""
     state: Literal["done", "refused", "unknown"]
-    """`done`: erased, in all services within a minute. `unknown`: its owner did not answer; ask again."""
+    """`done`: erased, in all services within a minute. `unknown`: its owner did not answer, or a message of the
+    order is parked (`held_up`); ask again."""
     code: str
     """Why it is refused, machine-readable; empty: it is not."""
     text: str
@@ -229,7 +230,8 @@ class CustomerRoutes:
                 try:
                     outcome = await self._sender.send(command)
                 except OwnerAway as away:
-                    outcome = CommandOutcome("unknown", "unreachable", str(away))
+                    code = "held_up" if isinstance(away, OrderHeldUp) else "unreachable"
+                    outcome = CommandOutcome("unknown", code, str(away))
         return ErasedCustomerOrder(row.order_id, row.number, outcome.state, outcome.code, outcome.text)
 
     async def _whole(self, reader: Principal, order: str, missing: set[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.staff.domain.archive import RECORDS
 from shared.contracts.erasure import OrderErased
-from shared.shell.postgres.erasure import EVERY, LONGER, OF_SHELL, erase_rows
+from shared.shell.postgres.erasure import EVERY, LONGER, UNDELIVERABLE, erase_rows
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 200
@@ -32,7 +32,9 @@ FILES = """with old as (
     update jobs j set file = null, file_size = null, expires_at = least(j.expires_at, now()) from old
     where j.id = old.id"""
 """Every file with orders of the store: which of them are in it is not known."""
-ERASED = (ARCHIVE, RESULTS, FILES.replace("with old", ", old", 1))
+PARKED = "delete from parked p using erased e where p.key = e.key and p.parked_at < e.at"
+"""Records that a projection could not read: newer ones have come."""
+ERASED = (ARCHIVE, RESULTS, FILES.replace("with old", ", old", 1), PARKED, UNDELIVERABLE)
 _FOUND = sa.text(f"""select order_id, erased_at from orders where erased_at > :since and order_id > :after
     order by order_id limit {AT_ONCE}""")
 
@@ -61,7 +63,7 @@ class ErasedOrders:
                 found = await connection.execute(_FOUND, {"since": since, "after": after})
                 rows: Mapping[str, datetime] = {row.order_id: row.erased_at for row in found}
                 if rows:
-                    await erase_rows(connection, (*ERASED, *OF_SHELL), rows)
+                    await erase_rows(connection, ERASED, rows)
             if len(rows) < AT_ONCE:
                 return
             after = max(rows)

@@ -28,7 +28,7 @@ from shared.shell.postgres.tables import read_state
 from tests.http_edges import ASSERTION_KEY
 from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import Browser, staff_api, staff_engine
-from tests.integration.test_erasure import WEEK
+from tests.integration.test_erasure import WEEK, columns_of, insert_marked
 from tests.integration.test_owner_commands import FOREIGN, OWN, Api, Rig, running_checkout
 from tests.unit.checkout.examples import ADA
 
@@ -117,6 +117,21 @@ async def test_money_that_is_owed_refuses_it_before_it_is_sent(rig: Rig) -> None
     _, body = await ask(root, "erase")
     assert [(it["state"], it["code"]) for it in body["orders"]] == [("refused", "money_owed")]
     assert (await state_of(rig, "o-1")).erased_at is None
+
+
+async def test_what_is_parked_of_the_order_is_settled_first(rig: Rig) -> None:
+    await bought(rig, "o-1")
+    async with rig.checkout.engine.begin() as connection:
+        columns = (await columns_of(connection))["parked"]
+        await insert_marked(connection, "parked", columns, "o-1")
+    root = await rig.staff.signed_in("root", ("admin", "*"))
+    _, body = await ask(root, "erase")
+    assert [(it["state"], it["code"]) for it in body["orders"]] == [("unknown", "held_up")]
+    await Erasing(rig.checkout.engine, ERASED, WEEK).erase_new()
+    assert (await state_of(rig, "o-1")).erased_at is None
+    async with rig.checkout.engine.begin() as connection:
+        assert (await connection.execute(sa.text("delete from parked"))).rowcount == 1
+    assert [it["state"] for it in (await ask(root, "erase"))[1]["orders"]] == ["done"]
 
 
 async def test_it_needs_a_permission_of_its_own(rig: Rig) -> None:

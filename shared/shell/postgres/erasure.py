@@ -1,5 +1,6 @@
 """What is kept under a key besides its state, once the personal data of the key was erased: what each service says of
-its own tables, and parked, undeliverable and sent messages."""
+its own tables, and undeliverable and sent messages. What is parked stays until it is settled: the erasure waits
+behind it."""
 
 from __future__ import annotations
 
@@ -22,10 +23,12 @@ EVERY = 10.0
 """Seconds between two looks for what was just erased."""
 IN_FLIGHT = "10 minutes"
 """What was decided before an erasure is sent within that time, as a rule."""
-OF_SHELL = (
-    "delete from parked p using erased e where p.key = e.key and p.parked_at < e.at",
-    "delete from undeliverable u using erased e where u.key = e.key and u.created_at < e.at",
-)
+SKEW = "10 seconds"
+"""By which the clocks of worker and database may differ."""
+UNDELIVERABLE = f"""delete from undeliverable u using erased e where u.key = e.key
+    and u.created_at < e.at - interval '{SKEW}' and u.topic not like 'payments.%'
+    and position('order.erased' in u.headers) = 0"""
+"""What tells of money, or of the erasure, stays until staff settle it."""
 OF_SENT = f"""delete from outbox_sent s using erased e where s.key = e.key
     and s.sent_at < e.at + interval '{IN_FLIGHT}' and position('order.erased' in s.headers) = 0"""
 """Reads all of it, once for each erasure: there is no index by key, and it is dropped after a day. What is told of the
@@ -60,7 +63,7 @@ class Erasing:
 
     def __init__(self, engine: AsyncEngine, own: Sequence[str], retention: timedelta) -> None:
         self._engine, self._again = engine, retention + LONGER
-        self.statements = (*own, *OF_SHELL)
+        self.statements = (*own, UNDELIVERABLE)
 
     async def run(self) -> None:
         while True:
