@@ -33,7 +33,7 @@ def kept_long_enough(order: Order, timer: OrderKept, context: Context) -> Decisi
     if order.erased_at is None and why_not(order) is None:
         return _erased(order, context)
     change = OrderChange(order, context)
-    change.note(EraseCustomer.type, "The customer's personal data was kept long enough.")
+    change.received(EraseCustomer.type, "The customer's personal data was kept long enough.")
     if order.erased_at is not None:
         return change.without_effect("it is erased already")
     change.timer(context.at + TRIED_AGAIN, OrderKept())

@@ -33,7 +33,7 @@ def reopened_without_try() -> Iterator[None]:
         yield
 
 
-@mutant("the deadline of a failed payment is forgotten", seeds=range(20, 10_000))
+@mutant("the deadline of a failed payment is forgotten", seeds=range(41, 10_000))
 def deadline_forgotten() -> Iterator[None]:
     """Its stock is held for ever."""
 
