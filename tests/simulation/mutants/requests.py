@@ -52,7 +52,7 @@ def never_forgotten() -> Iterator[None]:
         yield
 
 
-@mutant("the deadline of a request is set by its last decline", seeds=range(140, 10_000))
+@mutant("the deadline of a request is set by its last decline", slow=True)
 def deadline_by_last_decline() -> Iterator[None]:
     def wrap(function: Any) -> Any:
         def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
