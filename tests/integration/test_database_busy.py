@@ -27,7 +27,7 @@ async def reads(service: str, url: str) -> dict[str, int]:
         assert server.port
         for route in routes_of(edge.application):
             for_clients = access[route] not in (PROBE, PUBLIC) and access[route].permission != SIGNED_IN
-            if route.method == "GET" and for_clients and not route.path.endswith("/stream"):
+            if route.method == "GET" and for_clients and not route.path.endswith(("/stream", "/changes")):
                 target = route.with_variables("a~customer~b" if access[route].scope is OF_RECIPIENT else "a")
                 target += "?store=a" if access[route].scope is IN_QUERY else ""
                 answers[route.path] = await exchange(server.port, request_of(route.method, target))

@@ -25,6 +25,7 @@ from shared.contracts.fulfillment import (
     Download,
     ItemDelivered,
     ItemProgressed,
+    ItemSettled,
     RedemptionCode,
     RetryDelivery,
     SettleDelivery,
@@ -153,7 +154,7 @@ class Conversation:
                 self.given[event.instructions] += 1
             if isinstance(event, DeliveryResent):
                 self.given.update(item.instructions for item in event.items)
-            if event.type.startswith(("item.", "delivery.")):
+            if event.type.startswith(("item.", "delivery.")) and not isinstance(event, ItemSettled):
                 self.order.hear(event)
                 self.note()
 
