@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -62,47 +61,47 @@ class Databases:
     url: str
     _connection: asyncpg.Connection[asyncpg.Record]
     _models: dict[tuple[str, Fill | None], str] = field(default_factory=dict)
+    """The URLs of those that are copied."""
 
-    @classmethod
-    @asynccontextmanager
-    async def of(cls, url: str) -> AsyncIterator[Databases]:
-        connection = await asyncpg.connect(url)
-        databases = cls(url, connection)
-        yield databases
-        await databases.drop(databases._models.values())
-        await connection.close()
+    async def make(self, service: str | None = None, fill: Fill | None = None) -> str:
+        """As NewDatabase, until it is dropped."""
+        return await self._create(await self._model(service, fill) if service else "")
 
-    async def make(self, service: str | None, fill: Fill | None) -> str:
-        """The name."""
-        return await self._create(await self._model(service, fill) if service else "template1")
+    async def drop(self, url: str) -> None:
+        await self._connection.execute(f"drop database {_name(url)} with (force)")
 
-    def url_of(self, name: str) -> str:
-        return f"{self.url.rsplit('/', 1)[0]}/{name}"
-
-    async def drop(self, names: Iterable[str]) -> None:
-        for name in names:
-            await self._connection.execute(f"drop database {name} with (force)")
+    async def drop_models(self) -> None:
+        for url in self._models.values():
+            await self.drop(url)
 
     async def _model(self, service: str, fill: Fill | None) -> str:
         if (service, fill) not in self._models:
-            name = await self._create("template1" if fill is None else await self._model(service, None))
-            self._models[service, fill] = name
             if fill is None:
-                await asyncio.to_thread(migrate, service, self.url_of(name))
+                url = await self._create()
+                await asyncio.to_thread(migrate, service, url)
             else:
-                await fill(self.url_of(name))
+                url = await self._create(await self._model(service, None))
+                await fill(url)
+            self._models[service, fill] = url
         return self._models[service, fill]
 
-    async def _create(self, model: str) -> str:
+    async def _create(self, model: str = "") -> str:
         name = f"t{os.getpid()}_{next(_numbers)}"
-        await self._connection.execute(f"create database {name} template {model}")
-        return name
+        await self._connection.execute(f"create database {name}" + (f" template {_name(model)}" if model else ""))
+        return f"{self.url.rsplit('/', 1)[0]}/{name}"
+
+
+def _name(url: str) -> str:
+    return url.rsplit("/", 1)[1]
 
 
 @pytest_asyncio.fixture(scope="session")
 async def databases(postgres_url: str) -> AsyncIterator[Databases]:
-    async with Databases.of(postgres_url) as databases:
-        yield databases
+    connection = await asyncpg.connect(postgres_url)
+    databases = Databases(postgres_url, connection)
+    yield databases
+    await databases.drop_models()
+    await connection.close()
 
 
 @pytest_asyncio.fixture
@@ -111,10 +110,11 @@ async def new_database(databases: Databases) -> AsyncIterator[NewDatabase]:
 
     async def make(service: str | None = None, fill: Fill | None = None) -> str:
         made.append(await databases.make(service, fill))
-        return databases.url_of(made[-1])
+        return made[-1]
 
     yield make
-    await databases.drop(made)
+    for url in made:
+        await databases.drop(url)
 
 
 class ShortLivedKafka(Kafka):

@@ -28,6 +28,7 @@ from shared.api_clients import ApiClientSettings
 from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
 from tests.benchmarks.staff_orders import MadeOrder, made_orders, write_orders
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import staff_engine
 
 ORDERS = list(made_orders(300, 11))
@@ -119,8 +120,10 @@ class JobsApi:
 
 
 @asynccontextmanager
-async def jobs_api(server: str, made: Sequence[MadeOrder] = ORDERS, rules: JobRules = RULES) -> AsyncIterator[JobsApi]:
-    async with staff_engine(server) as engine:
+async def jobs_api(
+    new_database: NewDatabase, made: Sequence[MadeOrder] = ORDERS, rules: JobRules = RULES
+) -> AsyncIterator[JobsApi]:
+    async with staff_engine(new_database) as engine:
         async with engine.connect() as connection:
             await write_orders((await connection.get_raw_connection()).driver_connection, iter(made))  # type: ignore[arg-type]
         owners = Owners()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
@@ -30,8 +27,8 @@ from services.staff.people.tables import users
 from shared.shell.http.principals import Principals
 from shared.shell.http.requests import SESSION_COOKIE
 from shared.shell.http.web import protection
-from shared.shell.postgres import migration
 from shared.shell.postgres.engine import create_engine
+from tests.integration.conftest import NewDatabase
 
 _numbers = itertools.count(1)
 TOKEN = "the-operators-token-of-these-tests"
@@ -122,27 +119,12 @@ class Staff:
         return browser
 
 
-_templates: dict[str, str] = {}
-"""By server: a database with staff's tables."""
-
-
 @asynccontextmanager
-async def staff_engine(server: str) -> AsyncIterator[AsyncEngine]:
-    """Of a database with staff's tables, copied from one that is migrated once."""
-    place, connection = server.rsplit("/", 1)[0], await asyncpg.connect(server)
-    try:
-        if server not in _templates:
-            _templates[server] = f"people{os.getpid()}"
-            await connection.execute(f"create database {_templates[server]}")
-            await asyncio.to_thread(migration.migrate, "staff", f"{place}/{_templates[server]}")
-        name = f"people{os.getpid()}_{next(_numbers)}"
-        await connection.execute(f"create database {name} template {_templates[server]}")
-        engine = create_engine(f"{place}/{name}", "test")
-        yield engine
-        await engine.dispose()
-        await connection.execute(f"drop database {name} with (force)")
-    finally:
-        await connection.close()
+async def staff_engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    """Of a database with staff's tables."""
+    engine = create_engine(await new_database("staff"), "test")
+    yield engine
+    await engine.dispose()
 
 
 @asynccontextmanager

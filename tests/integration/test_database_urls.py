@@ -324,7 +324,8 @@ async def test_migrations_in_a_folder_with_a_percent_sign(
     folder = tmp_path / "50%s"
     shutil.copytree(revision.SERVICES / "checkout" / "migrations", folder / "checkout" / "migrations")
     monkeypatch.setattr(revision, "SERVICES", folder)
-    url = await new_database("checkout")
+    url = await new_database()
+    await asyncio.to_thread(migrate, "checkout", url)
     connection = await asyncpg.connect(url)
     assert await connection.fetchval("select version_num from alembic_version")
     await connection.close()

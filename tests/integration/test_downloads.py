@@ -21,7 +21,9 @@ from tests.unit.fulfillment.examples import PAID, line, placed
 @pytest_asyncio.fixture(params=["folder", "s3"])
 async def running(request: pytest.FixtureRequest, new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
     s3 = request.getfixturevalue("moto").settings() | {"files": None} if request.param == "s3" else {}
-    async with running_with(await new_database(), tmp_path / "files", upload_bytes=2_000_000, **s3) as found:
+    async with running_with(
+        await new_database("fulfillment"), tmp_path / "files", upload_bytes=2_000_000, **s3
+    ) as found:
         if s3:
             async with found.http.put("/stores/acme/files/book.pdf", data=b"the book") as response:
                 assert response.status == 200

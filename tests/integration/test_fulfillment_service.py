@@ -31,7 +31,6 @@ from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
 from shared.shell.shell import Shell
@@ -113,14 +112,13 @@ class Running:
 
 @pytest_asyncio.fixture
 async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_with(await new_database(), tmp_path / "files") as found:
+    async with running_with(await new_database("fulfillment"), tmp_path / "files") as found:
         yield found
 
 
 @asynccontextmanager
 async def running_with(url: str, folder: Path, **settings: object) -> AsyncIterator[Running]:
-    """`folder`: made, and served unless `settings` say otherwise."""
-    await asyncio.to_thread(migrate, "fulfillment", url)
+    """`url`: of a database with fulfillment's tables. `folder`: made, and served unless `settings` say otherwise."""
     for of_store in (folder / "acme", folder / "other"):
         of_store.mkdir(parents=True)
         (of_store / "book.pdf").write_bytes(b"the book")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +28,6 @@ from shared.contracts.checkout import OrderCancelled
 from shared.shell.http.assertions import Assertions, RequestHead
 from shared.shell.http.principals import Principal
 from shared.shell.inbound.message import Inbound, Meta
-from shared.shell.postgres.migration import migrate
 from tests.http_edges import ASSERTION_KEY, BEARER, ServiceEdge, service_edge
 from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import TOKEN, Browser, Staff, staff_api, staff_engine
@@ -90,7 +88,6 @@ async def cancel(
 
 @asynccontextmanager
 async def running_checkout(url: str) -> AsyncIterator[tuple[ServiceEdge, TestClient[Any, Any]]]:
-    await asyncio.to_thread(migrate, "checkout", url)
     checkout = service_edge("checkout", url)
     await checkout.shell.start()
     http: TestClient[Any, Any] = TestClient(TestServer(checkout.application), headers=BEARER)
@@ -108,8 +105,11 @@ async def running_checkout(url: str) -> AsyncIterator[tuple[ServiceEdge, TestCli
 
 
 @pytest_asyncio.fixture
-async def rig(postgres_url: str, new_database: NewDatabase) -> AsyncIterator[Rig]:
-    async with running_checkout(await new_database()) as (checkout, direct), staff_engine(postgres_url) as engine:
+async def rig(new_database: NewDatabase) -> AsyncIterator[Rig]:
+    async with (
+        running_checkout(await new_database("checkout")) as (checkout, direct),
+        staff_engine(new_database) as engine,
+    ):
         owners = Owners({"checkout": f"http://127.0.0.1:{direct.port}"}, Assertions((ASSERTION_KEY,)))
 
         def further(application: web.Application, people: People) -> None:

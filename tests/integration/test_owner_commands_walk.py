@@ -24,6 +24,7 @@ from services.staff.storage import orders
 from shared.shell.http.assertions import RequestHead
 from shared.shell.http.outbound import Response
 from shared.shell.http.principals import Principal
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import BROWSER, Staff, staff_api, staff_engine
 
 OWN, FOREIGN = "own", "foreign"
@@ -55,9 +56,9 @@ class Api:
 
 
 @pytest_asyncio.fixture
-async def rig(postgres_url: str) -> AsyncIterator[Rig]:
+async def rig(new_database: NewDatabase) -> AsyncIterator[Rig]:
     sent: Any = Sent()
-    async with staff_engine(postgres_url) as engine:
+    async with staff_engine(new_database) as engine:
         async with engine.begin() as connection:
             for store in (OWN, FOREIGN):
                 await connection.execute(sa.insert(orders).values(order_id=f"o-{store}", store=store))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 
 import asyncpg
 import pytest
 
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.schema import PASSING_BYTES, STATE_BYTES
 from tests.integration.conftest import NewDatabase
 
@@ -28,8 +26,7 @@ def text(bytes: int) -> str:
 
 @pytest.mark.parametrize("service", STATES)
 async def test_rows_of_the_usual_size_are_kept_as_they_are(service: str, new_database: NewDatabase) -> None:
-    url, table = await new_database(), STATES[service]
-    await asyncio.to_thread(migrate, service, url)
+    url, table = await new_database(service), STATES[service]
     database = await asyncpg.connect(url)
     try:
         body = text(7000).encode()

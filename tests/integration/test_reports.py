@@ -3,11 +3,9 @@ stores."""
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import hashlib
 import io
-import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -32,10 +30,10 @@ from shared.api_clients import ApiClientSettings
 from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import HttpApi
-from shared.shell.postgres import migration
 from shared.shell.postgres.day_sums import wrong_sums
 from shared.shell.postgres.engine import create_engine
 from tests.benchmarks.staff_orders import NOW, STORES, MadeOrder, made_orders, write_orders
+from tests.integration.conftest import Databases
 
 ORDERS = list(made_orders(1500, 3))
 ZONES = {"main": "America/St_Johns", "game": "Pacific/Kiritimati", "course": "UTC"}
@@ -54,13 +52,9 @@ class Rig(NamedTuple):
 
 
 @pytest_asyncio.fixture(scope="module")
-async def rig(postgres_url: str) -> AsyncIterator[Rig]:
+async def rig(databases: Databases) -> AsyncIterator[Rig]:
     """One database for all tests: they change nothing but a zone."""
-    name = f"reports_{os.getpid()}"
-    server = await asyncpg.connect(postgres_url)
-    await server.execute(f"create database {name}")
-    url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
-    await asyncio.to_thread(migration.migrate, "staff", url)
+    url = await databases.make("staff")
     connection = await asyncpg.connect(url)
     await write_orders(connection, iter(ORDERS))
     for store, zone in ZONES.items():
@@ -82,8 +76,7 @@ async def rig(postgres_url: str) -> AsyncIterator[Rig]:
     async with TestClient(TestServer(application)) as client:
         yield Rig(client, engine)
     await engine.dispose()
-    await server.execute(f"drop database {name} with (force)")
-    await server.close()
+    await databases.drop(url)
 
 
 def day_of(made: MadeOrder, at: datetime | None) -> date | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from shared.shell.kafka.topics import ensure_topics
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import Reach
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.store import KeptRecords, PostgresStore
 from tests.integration.conftest import NewBroker, NewDatabase
 
@@ -98,11 +96,10 @@ def headers(key: str, number: int) -> str:
 
 @pytest_asyncio.fixture
 async def rig(new_database: NewDatabase, new_broker: NewBroker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
-    servers, urls = await new_broker(), {name: await new_database() for name in SERVICES}
+    servers, urls = await new_broker(), {name: await new_database(name) for name in SERVICES}
     monkeypatch.setenv(f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS", servers)
     monkeypatch.setenv(f"{PREFIX}API_TOKEN", "a-token-for-this-test")
     for name, url in urls.items():
-        await asyncio.to_thread(migrate, name, url)
         monkeypatch.setenv(f"{PREFIX}{name.upper()}__DATABASE_URL", url)
     rig = Rig(load_system_settings(SERVICES), urls)
     for name in SERVICES:

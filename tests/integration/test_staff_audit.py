@@ -14,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.staff.domain.audit import AuditEntry, chained
 from services.staff.people import audit_log
 from services.staff.people.tables import audit, audit_head
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import staff_engine
 
 
 @pytest_asyncio.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    async with staff_engine(postgres_url) as engine:
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    async with staff_engine(new_database) as engine:
         yield engine
 
 

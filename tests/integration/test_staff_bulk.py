@@ -25,6 +25,7 @@ from services.staff.jobs.tables import jobs
 from services.staff.people.accounts import write_roles
 from services.staff.people.tables import users
 from services.staff.storage import order_items, orders
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_jobs_rig import NOW, ORDERS, RULES, JobsApi, jobs_api
 
 NOT_PAID = CommandOutcome("refused", "not_paid", "This order is not paid yet. Refund it after payment.")
@@ -35,8 +36,8 @@ CANCEL = {"action": "cancel", "filter": {"status": ["created"]}}
 
 
 @pytest_asyncio.fixture
-async def api(postgres_url: str) -> AsyncIterator[JobsApi]:
-    async with jobs_api(postgres_url) as api:
+async def api(new_database: NewDatabase) -> AsyncIterator[JobsApi]:
+    async with jobs_api(new_database) as api:
         yield api
 
 

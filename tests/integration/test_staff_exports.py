@@ -24,14 +24,15 @@ from services.staff.jobs.lease import LeaseLost, claim
 from services.staff.jobs.tables import job_parts
 from services.staff.storage import orders, stores
 from tests.benchmarks.staff_orders import MadeOrder
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_jobs_rig import NOW, ORDERS, RULES, JobsApi, jobs_api, sheets_of
 
 BOM = "\ufeff"
 
 
 @pytest_asyncio.fixture
-async def api(postgres_url: str) -> AsyncIterator[JobsApi]:
-    async with jobs_api(postgres_url) as api:
+async def api(new_database: NewDatabase) -> AsyncIterator[JobsApi]:
+    async with jobs_api(new_database) as api:
         yield api
 
 

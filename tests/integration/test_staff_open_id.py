@@ -19,6 +19,7 @@ from joserfc.jwk import RSAKey
 from services.staff.people.open_id import OpenIdProvider
 from services.staff.people.open_id_sign_in import COOKIE
 from shared.shell.http.requests import SESSION_COOKIE
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import HandClock, Staff, staff_api, staff_engine
 
 CLIENT, SECRET = "orderbus", "a secret: with signs"
@@ -91,13 +92,13 @@ class Both:
 
 
 @pytest_asyncio.fixture
-async def both(postgres_url: str) -> AsyncIterator[Both]:
+async def both(new_database: NewDatabase) -> AsyncIterator[Both]:
     provider = Provider(HandClock())
     server = TestServer(provider.app())
     await server.start_server()
     provider.url = str(server.make_url("")).rstrip("/")
     made = OpenIdProvider(provider.url, CLIENT, SECRET, private=True)
-    async with staff_engine(postgres_url) as engine, staff_api(engine, provider=made) as staff:
+    async with staff_engine(new_database) as engine, staff_api(engine, provider=made) as staff:
         provider.clock = staff.clock
         yield Both(staff, provider)
     await server.close()
@@ -168,7 +169,7 @@ async def test_a_user_who_is_disabled_is_not_signed_in(both: Both) -> None:
     assert await both.sign_in() == (401, "")
 
 
-async def test_without_a_provider_there_is_no_such_way(postgres_url: str) -> None:
-    async with staff_engine(postgres_url) as engine, staff_api(engine) as staff:
+async def test_without_a_provider_there_is_no_such_way(new_database: NewDatabase) -> None:
+    async with staff_engine(new_database) as engine, staff_api(engine) as staff:
         response = await staff.http.get("/api/v1/session/openid", allow_redirects=False)
         assert response.status == 404

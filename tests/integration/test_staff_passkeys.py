@@ -16,6 +16,7 @@ from fido2.utils import websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import PASSWORD, Browser, Staff, staff_api, staff_engine
 
 ORIGIN = "https://staff.example"
@@ -23,8 +24,8 @@ FLAG = AuthenticatorData.FLAG
 
 
 @pytest_asyncio.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    async with staff_engine(postgres_url) as engine:
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    async with staff_engine(new_database) as engine:
         yield engine
 
 

@@ -16,14 +16,15 @@ from services.staff.people import audit_log
 from services.staff.people.command_line import invite_by_command, verify_audit
 from services.staff.people.tables import api_tokens, audit, invitations
 from shared.shell.http.problems import ProblemResponse
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import PASSWORD, TOKEN, Browser, Staff, staff_api, staff_engine
 
 NEW_PASSWORD = "another long password"
 
 
 @pytest_asyncio.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    async with staff_engine(postgres_url) as engine:
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    async with staff_engine(new_database) as engine:
         yield engine
 
 

@@ -18,6 +18,7 @@ from services.staff.people.tables import audit
 from shared.shell.http.access import EVERY_STORE, PUBLIC, SIGNED_IN, Access, access_of
 from shared.shell.http.declared_routes import routes_of
 from shared.shell.http.openapi import document
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import PASSWORD, TOKEN, Staff, staff_api, staff_engine
 
 OWN, FOREIGN = "own", "foreign"
@@ -26,8 +27,8 @@ ENDS = ("DELETE", "/session")
 
 
 @pytest_asyncio.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    async with staff_engine(postgres_url) as engine:
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    async with staff_engine(new_database) as engine:
         yield engine
 
 

@@ -18,6 +18,7 @@ from services.staff.jobs.jobs import Jobs
 from services.staff.jobs.tables import job_schedules, jobs
 from services.staff.people.accounts import write_roles
 from services.staff.people.tables import grants, users
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_jobs_rig import NOW, ORDERS, RULES, JobsApi, jobs_api
 
 OCTOBER = datetime(2026, 10, 1, 4, tzinfo=UTC), datetime(2026, 11, 1, 4, tzinfo=UTC)
@@ -25,8 +26,8 @@ OCTOBER = datetime(2026, 10, 1, 4, tzinfo=UTC), datetime(2026, 11, 1, 4, tzinfo=
 
 
 @pytest_asyncio.fixture
-async def api(postgres_url: str) -> AsyncIterator[JobsApi]:
-    async with jobs_api(postgres_url) as api:
+async def api(new_database: NewDatabase) -> AsyncIterator[JobsApi]:
+    async with jobs_api(new_database) as api:
         yield api
 
 

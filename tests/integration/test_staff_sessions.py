@@ -14,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.staff.people.credentials import digest_of
 from services.staff.people.tables import sessions, sign_in_attempts, users
 from shared.shell.http.requests import SESSION_COOKIE
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import PASSWORD, TOKEN, Staff, staff_api, staff_engine
 
 
 @pytest_asyncio.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    async with staff_engine(postgres_url) as engine:
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    async with staff_engine(new_database) as engine:
         yield engine
 
 

@@ -197,7 +197,7 @@ async def test_a_slow_reader_holds_nothing_up(running: Running) -> None:
 async def test_s3_that_is_away_is_no_download(new_database: NewDatabase, tmp_path: Path, moto: Moto) -> None:
     with moto_s3() as failing:
         settings = failing.settings() | {"files": None}
-        async with running_with(await new_database(), tmp_path / "files", **settings) as running:
+        async with running_with(await new_database("fulfillment"), tmp_path / "files", **settings) as running:
             await upload(running, "/stores/acme/files/book.pdf", b"the book")
             link = await bought(running, limit=1)
             failing.stop()
@@ -213,7 +213,7 @@ async def test_s3_that_is_away_is_no_download(new_database: NewDatabase, tmp_pat
 
 
 async def test_without_a_place_for_files_nothing_is_uploaded(new_database: NewDatabase, tmp_path: Path) -> None:
-    async with running_with(await new_database(), tmp_path / "files", files=None) as running:
+    async with running_with(await new_database("fulfillment"), tmp_path / "files", files=None) as running:
         status, refused = await upload(running, "/stores/acme/files/book.pdf", b"x")
         assert (status, refused["code"]) == (409, "no_storage")
         assert (await get(running, await bought(running)))[0] == 404

@@ -13,7 +13,7 @@ from jinja2 import FileSystemLoader, Template
 from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.mime import compose
-from shared.languages import language
+from shared.languages import language, translations
 from shared.languages.templates import TranslatedTemplates
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -63,4 +63,4 @@ class EmailTemplates:
 
 @cache
 def _templates_in(catalogue: str) -> TranslatedTemplates:
-    return TranslatedTemplates(FileSystemLoader(FOLDER), language(catalogue.replace("_", "-")).texts)
+    return TranslatedTemplates(FileSystemLoader(FOLDER), translations(catalogue))
