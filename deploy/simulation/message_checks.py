@@ -19,8 +19,8 @@ RULE = "messages_told"
 
 
 def messages_told(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """The latest record of each order is that of the row, and says what notifications has. While something of it is
-    pending, it need not say what has arrived since."""
+    """The latest record of each order is that of the row, and says what has arrived, is lost or is in doubt, as
+    notifications has it."""
     told: dict[str, Mapping[str, Any]] = {}
     for record, envelope in trial.world.read:
         if envelope.type == MessageStatusRecord.type:
@@ -33,10 +33,10 @@ def messages_told(trial: Trial, found: Findings) -> Iterator[Broken]:
 
 
 def _wrong(log: NotificationLog, told: Mapping[str, Any] | None) -> Iterator[str]:
-    lost = [one.id for one in log.messages if one.wrong_since]
+    ended = [one.id for one in log.messages if one.state != "pending" or one.wrong_since]
     latest = last_record(log)
     if latest is None or told is None:
-        if latest or told or lost or (log.messages and not log.pending()):
+        if latest or told or ended:
             yield "its emails and webhook deliveries have no record on the status topic"
         return
     now = orjson.loads(encode(latest))
@@ -47,7 +47,7 @@ def _wrong(log: NotificationLog, told: Mapping[str, Any] | None) -> Iterator[str
         yield from (f"{name} of its emails differs between the row and the status topic" for name in names)
     else:
         known, are = _by_id(told), _by_id(now)
-        yield from (f"the last record does not say how {id} is" for id in lost if known.get(id) != are[id])
+        yield from (f"the last record does not say how {id} is" for id in ended if known.get(id) != are[id])
 
 
 def _by_id(record: Mapping[str, Any]) -> Mapping[str, tuple[str, bool]]:

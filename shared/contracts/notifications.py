@@ -250,8 +250,8 @@ class WebhookStatus(Value):
 
 
 class MessageStatusRecord(Event, type="message.status", topic=STATUS):
-    """The complete current state of one order's emails and webhook deliveries. It is told when none is pending any
-    more, and at once when one is lost, paused or in doubt. Later records of the same key replace earlier ones."""
+    """The complete current state of one order's emails and webhook deliveries. It is told when one has arrived,
+    is lost, paused or in doubt. Later records of the same key replace earlier ones."""
 
     number: Short
     """The order's number."""

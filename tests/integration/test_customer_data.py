@@ -36,8 +36,11 @@ EMAIL = "Ada@Example.com"
 
 
 @pytest_asyncio.fixture
-async def rig(postgres_url: str, new_database: NewDatabase) -> AsyncIterator[Rig]:
-    async with running_checkout(await new_database()) as (checkout, direct), staff_engine(postgres_url) as engine:
+async def rig(new_database: NewDatabase) -> AsyncIterator[Rig]:
+    async with (
+        running_checkout(await new_database("checkout")) as (checkout, direct),
+        staff_engine(new_database) as engine,
+    ):
         owners = Owners({"checkout": f"http://127.0.0.1:{direct.port}"}, Assertions((ASSERTION_KEY,)))
 
         def further(application: web.Application, people: People) -> None:

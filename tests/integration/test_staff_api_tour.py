@@ -66,8 +66,11 @@ async def serving(engine: AsyncEngine, checkout: str) -> AsyncIterator[str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-async def test_every_command_of_the_tour_works(postgres_url: str, new_database: NewDatabase, tmp_path: Path) -> None:
-    async with running_checkout(await new_database()) as (checkout, direct), staff_engine(postgres_url) as engine:
+async def test_every_command_of_the_tour_works(new_database: NewDatabase, tmp_path: Path) -> None:
+    async with (
+        running_checkout(await new_database("checkout")) as (checkout, direct),
+        staff_engine(new_database) as engine,
+    ):
         placed = (OPENED.model_copy(update={"store": OWN}), submission(tax=665))
         await checkout.shell.batcher.handle([Inbound(uuid4(), ORDER, each, Meta(actor="customer")) for each in placed])
         async with engine.connect() as connection:

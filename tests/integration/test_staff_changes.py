@@ -24,6 +24,7 @@ from shared.api_clients import ApiClientSettings
 from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import HttpApi
+from tests.integration.conftest import NewDatabase
 from tests.integration.staff_people import staff_engine
 
 Client = TestClient[web.Request, web.Application]
@@ -36,9 +37,9 @@ UPSERT = sa.text("""
 
 
 @pytest_asyncio.fixture
-async def engine(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+async def engine(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
     monkeypatch.setattr(live_changes, "POLL", 0.05)
-    async with staff_engine(postgres_url) as engine:
+    async with staff_engine(new_database) as engine:
         yield engine
 
 

@@ -13,12 +13,15 @@ MANY, SHORT = 50, 100
 
 
 def is_told(before: NotificationLog, after: NotificationLog) -> bool:
-    """When the last one that was pending has arrived or is lost, and at once what staff must know."""
+    """When something has arrived, is lost or in doubt. What is still pending holds nothing up: a webhook that is not
+    answered is tried for days."""
     if after.erased_at != before.erased_at:
         return bool(before.updated_at)
     if after.emails == before.emails and after.deliveries == before.deliveries:
         return False
-    return not after.pending() or _is_news(before, after)
+    known = {one.id: one.state for one in before.messages}
+    arrived = any(one.state not in ("pending", known.get(one.id)) for one in after.messages)
+    return arrived or _is_news(before, after)
 
 
 def _is_news(before: NotificationLog, after: NotificationLog) -> bool:
