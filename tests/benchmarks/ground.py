@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -17,10 +17,13 @@ from deploy.client.http import ApiClient
 from deploy.demo.catalogue import HOOK, Catalogue, load, open_shop
 from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
+from deploy.restore.database import RestoredDatabase
 from deploy.sandboxes.client import OutsideWorld
 from deploy.settings import load_system_settings
 from services.registry import SERVICES
 from shared.settings import Settings
+from shared.shell.kafka.cluster import committed
+from shared.shell.ports.bus import BusUnavailable
 from shared.shell.postgres.migration import migrate
 from tests.benchmarks.code import OURS, Code
 
@@ -118,7 +121,9 @@ class Ground:
     async def services(
         self, of: str, program: str, extra: Mapping[str, str] | None = None, code: Code = OURS
     ) -> AsyncIterator[Services]:
-        """The four services as four processes, ready."""
+        """The services as processes, ready."""
+        if program != USUAL:
+            await self._read_on(of)
         logs = self.stack.logs / of
         logs.mkdir(exist_ok=True)
         # The usual way runs next to orderbus, which has the ports that the stack remembers.
@@ -131,6 +136,16 @@ class Ground:
             project=code.folder,
         ) as services:
             yield services
+
+    async def _read_on(self, of: str) -> None:
+        """All sets of databases have one Kafka: this one goes on where a service's group has got to with another."""
+        settings = self.settings(of)
+        for service in SERVICES:
+            database = await RestoredDatabase.open(self.url(of, service))
+            with suppress(asyncpg.UndefinedTableError):  # an earlier build keeps no positions
+                read_on = await _committed(settings, service)
+                await database.read_from([(*place, offset) for place, offset in read_on.items()])
+            await database.close()
 
     async def open_shop(self, of: str, hook: str = HOOK) -> None:
         """Set up stores, products, codes and a webhook endpoint over the running services' edges."""
@@ -161,3 +176,12 @@ class Ground:
                 roots.setdefault(worker.service, []).append(worker.pid)
         roots |= {name: [part.child.pid] for name, part in parts.items() if part.child}
         return Processes(roots)
+
+
+async def _committed(settings: Settings, group: str) -> Mapping[tuple[str, int], int]:
+    """A broker that has just started knows no coordinators for a moment."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(BusUnavailable):
+                return await committed(settings.kafka, group)
+            await asyncio.sleep(0.5)

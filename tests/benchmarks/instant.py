@@ -7,10 +7,9 @@ stage, written when the worker ends.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from typing import Any
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.restore.database import RestoredDatabase
 from deploy.settings import load_process_settings
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
 from services.notifications.domain.operations import PostWebhook, SendEmail
@@ -26,9 +24,7 @@ from services.payments.domain.operations import ChargeCard, ChargeResult
 from services.registry import factory_of
 from shared.core import NotDone, Operation, Outcome
 from shared.settings import Settings
-from shared.shell.kafka.cluster import committed
 from shared.shell.observability.telemetry import configure_logging
-from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.gateway import Gateway
 from shared.shell.service import Service
 from shared.shell.worker import run_worker
@@ -93,25 +89,7 @@ def main() -> None:
     with ExitStack() as cleanup:
         if folder := os.environ.get(STAGES):
             cleanup.enter_context(sampled(Path(folder) / f"{given.service}-{given.worker}.json"))
-        uvloop.run(_run(given.service, factory, settings, given.worker, given.port))
-
-
-async def _run(name: str, factory: Callable[..., Service], settings: Settings, index: int, port: int) -> None:
-    """An earlier build, with which this one is compared, may have read on without a word to the database."""
-    database = await RestoredDatabase.open(settings.service(name).database_url.get_secret_value())
-    read_on = await _committed(settings, name)
-    await database.read_from([(*place, offset) for place, offset in read_on.items()])
-    await database.close()
-    await run_worker(name, factory, settings, index, port)
-
-
-async def _committed(settings: Settings, group: str) -> Mapping[tuple[str, int], int]:
-    """A broker that has just started knows no coordinators for a moment."""
-    async with asyncio.timeout(30):
-        while True:
-            with suppress(BusUnavailable):
-                return await committed(settings.kafka, group)
-            await asyncio.sleep(0.5)
+        uvloop.run(run_worker(given.service, factory, settings, given.worker, given.port))
 
 
 if __name__ == "__main__":
