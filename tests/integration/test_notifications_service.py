@@ -193,7 +193,7 @@ async def test_an_order_brings_emails_webhook_deliveries_and_feed_entries(runnin
     (hook,) = shown["webhooks"]
     assert (hook["state"], hook["attempts"], hook["log"][0]["result"]) == ("delivered", 1, "HTTP 204")
 
-    assert sorted(kind for kind, _ in await running.emitted()) == ["message.status"]
+    assert {kind for kind, _ in await running.emitted()} == {"message.status"}
     log, endpoints = await read_notification_log(running.engine, "o-1"), await read_endpoints(running.engine, STORE.id)
     assert log and list(broken(log, endpoints, at_rest=True)) == []
     assert "whsec_" not in json.dumps(shown)
